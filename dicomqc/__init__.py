@@ -1,0 +1,1 @@
+"""dicomqc: a DICOM node that decides which coronary angiograms are worth using."""

@@ -1,0 +1,1 @@
+"""Plain values, tables and pure decisions: standard library only, no IO, no clock, no logging."""

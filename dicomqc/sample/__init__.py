@@ -1,0 +1,1 @@
+"""The pixels: header → decode → select → display → tensor, the same code for node and training."""
