@@ -7,6 +7,8 @@ from collections.abc import Iterable
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _AE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
 MAX_UID_LENGTH = 64
+IMPLEMENTATION_CLASS_UID = "2.25.303133456681800432087434864015746951837"
+IMPLEMENTATION_VERSION_NAME = "DICOMQC_0.1"
 
 
 def is_valid_uid(value: str) -> bool:

@@ -13,6 +13,7 @@ from dicomqc.ledger.events import INSTANCE, transition
 from dicomqc.ledger.instances import stored
 
 _i, _d, _s = tables.instances, tables.deliveries, tables.series
+_AT_REST = (InstanceState.JUDGED, InstanceState.QUARANTINED)
 
 
 def purgeable(ledger: Ledger, *, retention_days: float, limit: int) -> list[StoredInstance]:
@@ -41,12 +42,19 @@ def mark_purged(ledger: Ledger, instance_ids: Collection[int]) -> list[int]:
     moved: list[int] = []
     with ledger.write() as conn:
         now = ledger.now(conn)
-        under_way = sa.exists().where(
-            _d.c.instance_id == _i.c.id, _d.c.state.in_((DeliveryState.PENDING, DeliveryState.SENDING))
-        )
-        for source in (InstanceState.JUDGED, InstanceState.QUARANTINED):
-            where = (_i.c.id.in_(instance_ids), ~under_way)
-            values = {"purged_at": now}
+        for source in _AT_REST:
+            where, values = _may_go(instance_ids), {"purged_at": now}
             target = InstanceState.PURGED
             moved += transition(conn, INSTANCE, Move.PURGE, *where, source=source, target=target, now=now, values=values)
     return moved
+
+
+def may_purge(ledger: Ledger, instance_ids: Collection[int]) -> list[int]:
+    """The ids that `mark_purged` would move now. Raises Unavailable."""
+    with ledger.read() as conn:
+        return list(conn.execute(sa.select(_i.c.id).where(_i.c.state.in_(_AT_REST), *_may_go(instance_ids))).scalars())
+
+
+def _may_go(instance_ids: Collection[int]) -> tuple[sa.ColumnElement[bool], ...]:
+    under_way = sa.exists().where(_d.c.instance_id == _i.c.id, _d.c.state.in_((DeliveryState.PENDING, DeliveryState.SENDING)))
+    return _i.c.id.in_(instance_ids), ~under_way

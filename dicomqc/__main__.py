@@ -1,0 +1,6 @@
+"""`python -m dicomqc` is `dicomqc`."""
+
+from dicomqc.cli.main import main
+
+if __name__ == "__main__":
+    main()

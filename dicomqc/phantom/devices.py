@@ -1,0 +1,176 @@
+"""Metal and plastic: catheters, guide wire, sternal wires, leads, and the devices that may lie over or beside the vessels.
+
+Every function returns attenuation in nepers, float32 [CANVAS,CANVAS].
+"""
+
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dicomqc.phantom.projection import CANVAS, FRAME, MARGIN, Float, Points, View, mm, smooth
+from dicomqc.phantom.tree import Branch
+
+OVER: Final = 0.30
+BESIDE: Final = 0.03
+_SUBPIXEL: Final = 4
+
+
+def _page() -> NDArray[np.uint8]:
+    return np.zeros((CANVAS, CANVAS), np.uint8)
+
+
+def _nepers(page: NDArray[np.uint8], strength: float, blur: float = 0.8) -> Float:
+    soft = cv2.GaussianBlur(page, (0, 0), blur).astype(np.float32)
+    return np.asarray(soft * np.float32(strength / 255.0), dtype=np.float32)
+
+
+def _line(page: NDArray[np.uint8], course: Points, value: float, width_px: float) -> None:
+    knots = np.round(course * 2**_SUBPIXEL).astype(np.int32).reshape(-1, 1, 2)
+    cv2.polylines(page, [knots], False, value, max(round(width_px), 1), cv2.LINE_AA, _SUBPIXEL)
+
+
+def catheter(rng: np.random.Generator, view: View, tip: Points, *, from_arm: bool, pigtail: bool) -> Float:
+    """A 5 to 6 French catheter through the aorta to `tip` [3] in mm: a tube with denser walls."""
+    arch = tip + mm(rng.uniform(-22, -10), rng.uniform(0, 15), rng.uniform(45, 70))
+    bend = tip + mm(rng.uniform(-12, -5), rng.uniform(-4, 6), rng.uniform(-8, 10))
+    if from_arm:
+        way = [arch + mm(-40.0, 20.0, 60.0), arch + mm(-18.0, 5.0, 25.0), arch]
+    else:
+        way = [
+            tip + mm(-5.0, 85.0, -170.0),
+            tip + mm(-2.0, 82.0, -20.0),
+            arch + mm(12.0, 55.0, 18.0),
+            arch + mm(4, 28, 22.0),
+            arch,
+        ]
+    course = view.project(smooth(np.array([*way, bend, tip]), 90))
+    if pigtail:
+        angle = np.linspace(0.0, 1.7 * np.pi, 24)[:, None]
+        radius = 6.0 / view.mm_per_pixel
+        course = np.vstack([course, course[-1] + radius * np.hstack([np.cos(angle) - 1.0, np.sin(angle)])])
+    page = _page()
+    width = rng.uniform(1.7, 2.1) / view.mm_per_pixel
+    _line(page, course, 255.0, width)
+    _line(page, course, 160.0, width * 0.5)
+    return _nepers(page, rng.uniform(0.25, 0.42))
+
+
+def sheath(view: View, artery: Points) -> Float:
+    """An introducer sheath inside the lower half of the femoral artery [N,3] in mm."""
+    page = _page()
+    course = view.project(artery[len(artery) // 2 :])
+    _line(page, course, 255.0, 2.7 / view.mm_per_pixel)
+    _line(page, course, 170.0, 1.6 / view.mm_per_pixel)
+    return _nepers(page, 0.35)
+
+
+def guide_wire(rng: np.random.Generator, view: View, branches: list[Branch]) -> Float:
+    """A 0.36 mm wire down the first branch and one of the next two, its last 2 cm denser."""
+    first, second = branches[0], branches[int(rng.integers(1, 3))]
+    course = view.project(np.vstack([first.points, second.points[: int(len(second.points) * 0.8)]]))
+    page = _page()
+    _line(page, course, 110.0, 1.0)
+    _line(page, course[-14:], 255.0, 2.0)
+    return _nepers(page, 0.6, 0.7)
+
+
+def sternal_wires(rng: np.random.Generator, view: View) -> Float:
+    """Four to six twisted loops along the sternum."""
+    page = _page()
+    angle = np.linspace(0.0, 2.0 * np.pi, 20)
+    for level in np.linspace(-60.0, 80.0, int(rng.integers(4, 7))):
+        middle = np.array([-25.0 + rng.normal(0, 3), -62.0, level + rng.normal(0, 4)])
+        tilt = rng.normal(0, 0.3)
+        across, up = 9.0 * np.cos(angle), 5.0 * np.sin(angle) + 9.0 * np.cos(angle) * tilt
+        loop = middle + np.stack([across, np.zeros(20), up], axis=1)
+        tail = middle + np.array([[0.0, 0.0, -5.0], [2.0, 0.0, -8.0], [-1.0, 0.0, -10.0]])
+        _line(page, view.project(loop), 230.0, 0.9 / view.mm_per_pixel)
+        _line(page, view.project(tail), 255.0, 1.4 / view.mm_per_pixel)
+    return _nepers(page, rng.uniform(0.7, 1.3))
+
+
+def monitoring_lead(rng: np.random.Generator) -> Float:
+    """A thin ECG or pacing lead across the field, with an electrode now and then."""
+    knots = np.stack([rng.uniform(0.1, 0.9, 4) * CANVAS, np.array([-0.05, 0.35, 0.7, 1.05]) * CANVAS], axis=1)
+    if rng.random() < 0.5:
+        knots = knots[:, ::-1]
+    page = _page()
+    course = smooth(knots, 60)
+    _line(page, course, 200.0, rng.uniform(2.0, 5.0))
+    if rng.random() < 0.5:
+        spot = course[int(rng.integers(10, 50))]
+        cv2.circle(page, (int(spot[0]), int(spot[1])), int(rng.uniform(8, 16)), 255.0, -1, cv2.LINE_AA)
+    return _nepers(page, rng.uniform(0.15, 0.5))
+
+
+def implant(rng: np.random.Generator, mm_per_pixel: float) -> tuple[Float, NDArray[np.uint8]]:
+    """A pacemaker or a spinal fixation in the middle of the canvas, with its footprint (uint8 mask)."""
+    page = _page()
+    footprint = _page()
+    turn = rng.uniform(-25.0, 25.0)
+    if rng.random() < 0.5:
+        _pacemaker(rng, page, footprint, mm_per_pixel, turn)
+    else:
+        _fixation(rng, page, footprint, mm_per_pixel, turn)
+    return _nepers(page, rng.uniform(1.6, 2.4), 1.2), footprint
+
+
+def _pacemaker(
+    rng: np.random.Generator, page: NDArray[np.uint8], footprint: NDArray[np.uint8], mm_per_pixel: float, turn: float
+) -> None:
+    middle = (CANVAS / 2, CANVAS / 2)
+    size = np.array([rng.uniform(52, 68), rng.uniform(46, 58)]) / mm_per_pixel
+    cv2.ellipse(page, (middle, tuple(size), turn), 190.0, -1, cv2.LINE_AA)
+    cv2.ellipse(footprint, (middle, tuple(size), turn), 255.0, -1)
+    for _ in range(3):
+        shift, part = rng.uniform(-0.18, 0.18, 2) * size, size * rng.uniform(0.25, 0.45, 2)
+        box = cv2.boxPoints(((middle[0] + shift[0], middle[1] + shift[1]), tuple(part), turn))
+        cv2.fillConvexPoly(page, np.round(box).astype(np.int32), 255.0, cv2.LINE_AA)
+
+
+def _fixation(
+    rng: np.random.Generator, page: NDArray[np.uint8], footprint: NDArray[np.uint8], mm_per_pixel: float, turn: float
+) -> None:
+    cos, sin = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    rotation = np.array([[cos, -sin], [sin, cos]])
+    half, long = rng.uniform(16, 22) / mm_per_pixel, rng.uniform(65, 90) / mm_per_pixel
+    wide = rng.uniform(6.0, 8.0) / mm_per_pixel
+    for side in (-half, half):
+        _line(page, np.array([[side, -long], [side, long]]) @ rotation.T + CANVAS / 2, 210.0, wide)
+        for level in np.linspace(-0.85, 0.85, int(rng.integers(4, 7))) * long:
+            screw = np.array([[side * 1.35, level], [side * -0.1, level + rng.normal(0, 6)]]) @ rotation.T + CANVAS / 2
+            _line(page, screw, 255.0, wide * 1.3)
+    body = np.array([[-half, -long], [half, -long], [half, long], [-half, long]]) * 1.15
+    cv2.fillConvexPoly(footprint, np.round(body @ rotation.T + CANVAS / 2).astype(np.int32), 255.0)
+
+
+def place(rng: np.random.Generator, device: tuple[Float, NDArray[np.uint8]], vessels: Float, *, over: bool) -> Float:
+    """Shift a centred device over the vessels (it hides OVER of them or more) or beside (it hides BESIDE or less).
+
+    The best of some random places counts: most of the vessels hidden, or fewest while a third of the device shows.
+    """
+    layer, footprint = device
+    seen = vessels[::4, ::4] > 0.3
+    frame = slice(MARGIN // 4, (MARGIN + FRAME) // 4)
+    total = max(int(seen[frame, frame].sum()), 1)
+    small = np.ascontiguousarray(footprint[::4, ::4])
+    best, best_shift = -1.0, (0, 0)
+    for _ in range(60):
+        shift = (int(rng.integers(-80, 81)), int(rng.integers(-80, 81)))
+        moved = _shifted(small, shift) > 0
+        inside = float(moved[frame, frame].sum()) / max(int((small > 0).sum()), 1)
+        hidden = float((moved & seen)[frame, frame].sum()) / total
+        value = hidden if over else (inside >= 0.33) * (1.0 - hidden)
+        if value > best:
+            best, best_shift = value, shift
+        if (over and hidden >= OVER + 0.1) or (not over and inside >= 0.33 and hidden <= BESIDE / 3):
+            break
+    return _shifted(layer, (best_shift[0] * 4, best_shift[1] * 4))
+
+
+def _shifted(image: NDArray[Any], shift: tuple[int, int]) -> NDArray[Any]:
+    matrix = np.array([[1.0, 0.0, shift[0]], [0.0, 1.0, shift[1]]])
+    moved: NDArray[Any] = cv2.warpAffine(image, matrix, (image.shape[1], image.shape[0]), flags=cv2.INTER_NEAREST)
+    return moved

@@ -1,0 +1,172 @@
+"""The receiver on pynetdicom: C-ECHO and C-STORE SCP. A replaceable part: everything it decides lies in other modules."""
+
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from pynetdicom import AE, AllStoragePresentationContexts, register_uid
+from pynetdicom.service_class import StorageServiceClass
+from pynetdicom.sop_class import uid_to_service_class
+from pynetdicom.transport import ThreadedAssociationServer
+
+from dicomqc.core.errors import ConfigError, Unavailable
+from dicomqc.core.options import ReceiveOptions, SpoolOptions, StorageClasses
+from dicomqc.ledger.engine import Ledger
+from dicomqc.receive import contexts, wire
+from dicomqc.receive.associations import HEARTBEAT_SECONDS, Associations, close_dead
+from dicomqc.receive.handlers import Handlers
+from dicomqc.receive.quiet import library_settings
+from dicomqc.receive.reconcile import GRACE_SECONDS, ReconcileReport, reconcile
+from dicomqc.spool import capacity
+from dicomqc.spool.capacity import Level
+from dicomqc.spool.write import Incoming
+
+log = structlog.get_logger()
+TICK_SECONDS = 0.2
+STOP_SECONDS = 3.0
+_SPARE_CONNECTIONS = 16
+
+
+def serve(
+    options: ReceiveOptions,
+    ledger: Ledger,
+    spool: SpoolOptions,
+    stop: threading.Event,
+    ready: Callable[[int], None] | None = None,
+    *,
+    heartbeat_seconds: float = HEARTBEAT_SECONDS,
+) -> None:
+    """Receive until `stop` is set; `ready` is called with the port once connections are accepted (`port` 0 takes a free one).
+
+    Returns after every association has ended. Raises ConfigError (cannot listen) and Unavailable (no ledger at the start).
+    Sets libraries' process-wide settings meanwhile (`receive.quiet`): one receiver a process.
+    """
+    associations = Associations(ledger, heartbeat_seconds=heartbeat_seconds)
+    handlers = Handlers(options=options, spool=spool, ledger=ledger, associations=associations)
+    with Incoming(spool.root) as incoming, library_settings(incoming.path):
+        report = _reconcile(ledger, spool)
+        with _listening(options, handlers) as port:
+            log.info("receiver_started", port=port)
+            if ready is not None:
+                ready(port)
+            _watch(handlers, stop, again_at=time.monotonic() + GRACE_SECONDS if report.young else None)
+    log.info("receiver_stopped")
+
+
+class _Server(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is untyped for us
+    """The stock server with a longer backlog and a bound on connections that have not yet asked for an association."""
+
+    request_queue_size = 128
+    max_connections = 1 << 16
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - socketserver's signature
+        """Refuse the connection where silent peers already hold the spare threads."""
+        return len(self.active_associations) < self.max_connections
+
+    def shutdown(self) -> None:
+        """Stop accepting; the stock method also leaves a list that only `AE.start_server` enters."""
+        socketserver.BaseServer.shutdown(self)
+        self.server_close()
+
+
+@contextmanager
+def _listening(options: ReceiveOptions, handlers: Handlers) -> Iterator[int]:
+    ae = _application_entity(options)
+    try:
+        server = ae.make_server((options.host, options.port), evt_handlers=handlers.events(), server_class=_Server)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigError(f"receive.port: cannot listen on {options.host}:{options.port} ({reason})") from error
+    server.max_connections = 2 * options.max_associations + _SPARE_CONNECTIONS
+    acceptor = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": TICK_SECONDS}, name="acceptor")
+    acceptor.start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        acceptor.join()
+        _end_all(ae, handlers)
+
+
+def _application_entity(options: ReceiveOptions) -> Any:
+    ae = AE(ae_title=options.ae_title)
+    ae.maximum_pdu_size = wire.ADVERTISED_PDU_BYTES
+    # Our own admission counts; pynetdicom's count also holds threads that are just ending.
+    ae.maximum_associations = 1 << 16
+    ae.network_timeout = options.network_timeout_seconds
+    ae.acse_timeout = options.network_timeout_seconds
+    ae.dimse_timeout = options.network_timeout_seconds
+    ae.add_supported_context(contexts.VERIFICATION)
+    for uid in _storage_classes(options.storage_classes):
+        if not issubclass(uid_to_service_class(uid), StorageServiceClass):
+            # Retired classes are unknown to pynetdicom, which would then have no service for them.
+            register_uid(uid, f"Retired_{uid.replace('.', '_')}", StorageServiceClass)
+        ae.add_supported_context(uid, list(contexts.TRANSFER_SYNTAXES))
+    return ae
+
+
+def _storage_classes(choice: StorageClasses) -> list[str]:
+    chosen = list(contexts.storage_classes(choice))
+    if choice is StorageClasses.ALL:
+        chosen += [str(cx.abstract_syntax) for cx in AllStoragePresentationContexts]
+    return list(dict.fromkeys(chosen))
+
+
+def _watch(handlers: Handlers, stop: threading.Event, *, again_at: float | None) -> None:
+    """Until `stop`: renew leases, close what died silently, and guard the volume."""
+    while not stop.wait(TICK_SECONDS):
+        close_dead(handlers.associations, lambda assoc: bool(assoc.is_alive()), handlers.end)
+        handlers.associations.beat()
+        if capacity.level(handlers.spool.root, handlers.spool.min_free_bytes) is Level.EXHAUSTED:
+            _abort_transfers(handlers)
+        if again_at is not None and time.monotonic() >= again_at:
+            again_at = None
+            try:
+                _reconcile(handlers.ledger, handlers.spool)
+            except Unavailable as error:
+                log.warning("ledger_unavailable", stage="reconcile", error=type(error).__name__)
+
+
+def _abort_transfers(handlers: Handlers) -> None:
+    """End transfers under way before they fill the volume that the ledger may share; the senders will try again."""
+    for assoc, live in handlers.associations.snapshot():
+        if live.transferring:
+            live.log.error("transfer_aborted", reason="no_space", bytes=live.arrived_bytes)
+            assoc.abort(block=False)
+
+
+def _end_all(ae: Any, handlers: Handlers) -> None:
+    """Abort every association; one whose thread waits for a stalled peer loses its connection."""
+    alive = list(ae.active_associations)
+    for assoc in alive:
+        assoc.abort(block=False)
+    patience = time.monotonic() + STOP_SECONDS / 2
+    for assoc in alive:
+        assoc.join(max(patience - time.monotonic(), 0.0))
+        if assoc.is_alive():
+            wire.drop(assoc.dul.socket)
+    patience = time.monotonic() + STOP_SECONDS / 2
+    for assoc in alive:
+        assoc.join(max(patience - time.monotonic(), 0.0))
+        handlers.end(assoc, "stopped")
+
+
+def _reconcile(ledger: Ledger, spool: SpoolOptions) -> ReconcileReport:
+    started = time.perf_counter()
+    report = reconcile(ledger, spool.root, grace_seconds=GRACE_SECONDS, now=time.time())
+    seconds = round(time.perf_counter() - started, 3)
+    log.info("reconciled", stage="adopted", count=report.adopted, seconds=seconds)
+    findings = {
+        "missing": len(report.missing),
+        "leftovers_removed": report.leftovers_removed,
+        "temporaries_removed": report.temporaries_removed,
+        "unknown": len(report.unknown),
+    }
+    for stage, count in findings.items():
+        if count:
+            log.warning("reconcile_found", stage=stage, count=count)
+    return report
