@@ -58,8 +58,10 @@ def allow_listed(_logger: object, _method: str, event: MutableMapping[str, Any])
 def _name_the_place(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """An unexpected exception becomes its class and place: its message or a traceback with values could carry patient data."""
     info = event.pop("exc_info", None)
-    error = sys.exc_info()[1] if info is True else info if isinstance(info, BaseException) else None
-    if error is not None:
+    if info is True:
+        info = sys.exc_info()
+    error = info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
         event["error"] = type(error).__name__
         frame = error.__traceback__
         while frame is not None and frame.tb_next is not None:

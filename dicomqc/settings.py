@@ -33,11 +33,14 @@ def _caller(value: str) -> str:
 
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 Port = Annotated[int, Field(ge=0, le=65535)]
-Positive = Annotated[float, Field(gt=0)]
+# A century: what the database's calendar can be asked for without running off its end.
+Positive = Annotated[float, Field(gt=0, le=3_200_000_000)]
+Seconds = Annotated[float, Field(ge=0, le=3_200_000_000)]
+Days = Annotated[float, Field(gt=0, le=36_500)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Receive(_Section):
@@ -68,7 +71,7 @@ class Spool(_Section):
     """The folder; one volume, since files are linked into place."""
     min_free_bytes: Annotated[int, Field(ge=0)] = 2 * 1024**3
     """Below it C-STORE answers 0xA700; below half of it associations are rejected."""
-    retention_days: Positive | None = None
+    retention_days: Days | None = None
     """Delivered bytes are purged after so many days; null keeps them. Facts stay for ever."""
 
 
@@ -119,9 +122,9 @@ class Series(_Section):
     """any: satisfactory when at least one scored cine is; all: when every one is."""
     deliver: SeriesDeliver = SeriesDeliver.SATISFACTORY
     """In mode enforce, of a satisfactory series: its satisfactory cines, or all."""
-    quiet_seconds: Annotated[float, Field(ge=0)] = 30.0
+    quiet_seconds: Seconds = 30.0
     """A series settles when nothing arrived for so long."""
-    max_open_seconds: Annotated[float, Field(ge=0)] = 600.0
+    max_open_seconds: Seconds = 600.0
     """An association that is merely open holds its series no longer than this."""
 
 

@@ -19,7 +19,9 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=deep)
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise ConfigError(f"line {key_node.start_mark.line + 1}: a key must be a word")
             if key in seen:
                 raise ConfigError(f"{key}: written twice (line {key_node.start_mark.line + 1})")
             seen.add(key)
@@ -32,7 +34,7 @@ def read_file(file: Path) -> dict[str, Any]:
         content = yaml.load(file.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: cannot be read ({type(error).__name__})") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
     if content is None:
         return {}
@@ -85,7 +87,7 @@ def _place(target: dict[str, Any], key: str, value: object) -> None:
 def _value(text: str, name: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{name}: not a YAML value") from error
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import IO
 
 import structlog
 
@@ -39,8 +40,9 @@ class _Child:
 class Supervisor:
     """Starts the stages and keeps them running until `stop` is set or one of them fails for good."""
 
-    def __init__(self, arguments: Sequence[str], *, stages: Sequence[str] = STAGES) -> None:
+    def __init__(self, arguments: Sequence[str], *, stages: Sequence[str] = STAGES, log_file: IO[str] | None = None) -> None:
         self._arguments = list(arguments)
+        self._log_file = log_file
         self._words: queue.Queue[tuple[str, int, int | None]] = queue.Queue()
         self._children = {stage: self._start(stage, 0) for stage in stages}
 
@@ -68,7 +70,8 @@ class Supervisor:
 
     def _start(self, stage: str, generation: int) -> _Child:
         command = [sys.executable, "-m", "dicomqc", "serve", "--only", stage, "--supervised", *self._arguments]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._log_file, text=True)  # noqa: S603 - ourselves
         threading.Thread(target=self._hear, args=(stage, generation, process), daemon=True).start()
         return _Child(stage=stage, process=process, started=time.monotonic(), generation=generation)
 

@@ -1,9 +1,10 @@
 """What an administrator asks of a node beside its stages: reconcile, purge, and whether the pinned model is there."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from dicomqc.core.instance import StoredInstance
 from dicomqc.ledger import instances, retention
 from dicomqc.ledger.engine import Ledger
 from dicomqc.models import registry
@@ -12,7 +13,7 @@ from dicomqc.send.purge import remove_bytes
 from dicomqc.settings import Settings
 from dicomqc.spool import read
 
-PURGE_LIMIT = 1_000_000
+CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,19 +43,29 @@ def reconcile(settings: Settings, ledger: Ledger, *, grace_seconds: float, diges
 def purge(
     settings: Settings, ledger: Ledger, *, ids: Sequence[int], older_than_days: float | None, really: bool
 ) -> tuple[int, int]:
-    """Purge named instances, or delivered ones older than so many days; returns how many and their bytes. Raises Unavailable."""
+    """Purge named instances, or delivered ones older than so many days; returns how many and their bytes."""
+    count = size = 0
+    for chunk in _candidates(ledger, ids, older_than_days):
+        chosen = [i.id for i in chunk]
+        allowed = set(retention.mark_purged(ledger, chosen) if really else retention.may_purge(ledger, chosen))
+        for instance in chunk:
+            if instance.id in allowed:
+                count, size = count + 1, size + instance.size_bytes
+                if really:
+                    remove_bytes(ledger, settings.spool.root, instance)
+    return count, size
+
+
+def _candidates(ledger: Ledger, ids: Sequence[int], older_than_days: float | None) -> Iterator[list[StoredInstance]]:
     if older_than_days is None:
-        found = [i for instance_id in dict.fromkeys(ids) if (i := instances.get(ledger, instance_id)) is not None]
-    else:
-        found = retention.purgeable(ledger, retention_days=older_than_days, limit=PURGE_LIMIT)
-    allowed = set(
-        retention.mark_purged(ledger, [i.id for i in found]) if really else retention.may_purge(ledger, [i.id for i in found])
-    )
-    chosen = [i for i in found if i.id in allowed]
-    if really:
-        for instance in chosen:
-            remove_bytes(ledger, settings.spool.root, instance)
-    return len(chosen), sum(i.size_bytes for i in chosen)
+        named = list(dict.fromkeys(ids))
+        for start in range(0, len(named), CHUNK):
+            yield [i for n in named[start : start + CHUNK] if (i := instances.get(ledger, n)) is not None]
+        return
+    after = 0
+    while found := retention.purgeable(ledger, retention_days=older_than_days, limit=CHUNK, after=after):
+        yield found
+        after = found[-1].id
 
 
 def check_model(settings: Settings) -> None:

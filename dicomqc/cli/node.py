@@ -12,7 +12,7 @@ PEER = re.compile(r"(?P<ae>[^@]+)@(?P<host>[^@:]+|\[[^\]]+\]):(?P<port>\d{1,5})"
 
 
 @click.command()
-@click.option("--only", type=click.Choice(["receive", "score", "send"]), help="Run one stage in this process, for one stage per host.")
+@click.option("--only", type=click.Choice(["receive", "score", "send"]), help="Run this one stage only.")
 @click.option("--supervised", is_flag=True, hidden=True)
 @shared.configured
 def serve(config_file: Path | None, overrides: tuple[str, ...], only: str | None, *, supervised: bool) -> int:
@@ -35,7 +35,9 @@ def serve(config_file: Path | None, overrides: tuple[str, ...], only: str | None
 
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[DICOM]...")
-@click.option("--keep", type=click.Path(path_type=Path), metavar="DIR", help="Keep spool, ledger and what arrived in this new folder.")
+@click.option(
+    "--keep", type=click.Path(path_type=Path), metavar="DIR", help="Keep spool, ledger and what arrived in this folder."
+)
 @click.option("--seed", type=int, default=20260, show_default=True, help="The seed of the simulated studies.")
 def demo(files: tuple[Path, ...], keep: Path | None, seed: int) -> int:
     """Show the whole way on this machine: a node, a sender and a downstream peer.

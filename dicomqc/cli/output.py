@@ -25,6 +25,11 @@ def stdout() -> Console:
     return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
 
 
+def stderr() -> Console:
+    """A console on standard error, for progress."""
+    return Console(stderr=True, highlight=False)
+
+
 @contextmanager
 def _opened(output: Path | None) -> Iterator[IO[str]]:
     if output is None:
@@ -76,7 +81,11 @@ def _write_parquet(records: Iterable[Record], output: Path | None) -> None:
     }
     schema = pa.schema([(k, special.get(k, text)) for k in KEYS])
     rows = iter(records)
-    with pq.ParquetWriter(output, schema) as writer:
+    try:
+        writing = pq.ParquetWriter(output, schema)
+    except OSError as error:
+        raise click.ClickException(f"{output}: cannot be written") from error
+    with writing as writer:
         while chunk := [r.as_json() for r in islice(rows, PARQUET_ROWS)]:
             writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
 

@@ -139,11 +139,13 @@ def give_up_unknown(ledger: Ledger, known: Collection[str]) -> int:
         where = _d.c.destination.not_in(known)
         source, held, target = DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.UNDELIVERABLE
         transition(conn, DELIVERY, Move.CLAIM, where, source=source, target=held, now=now, detail=reason)
+        # Without a token: what a sender still holds (it may know the destination) is not ours to end.
         gone = transition(
             conn,
             DELIVERY,
             Move.GIVE_UP,
             where,
+            _d.c.lease_token.is_(None),
             source=held,
             target=target,
             now=now,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from dicomqc.core.errors import ConfigError, IntegrityError, Unavailable
@@ -115,13 +115,16 @@ def _driver_url(url: str) -> sa.URL:
         return parsed.set(drivername="postgresql+psycopg")
     if backend != "sqlite":
         raise ConfigError(f"ledger.url: {backend} is not supported; use sqlite or postgresql")
-    if not parsed.database:
+    if not parsed.database or ":memory:" in parsed.database or parsed.database.startswith("file:"):
         raise ConfigError("ledger.url: SQLite needs a file, since several processes share the ledger")
-    return parsed
+    return parsed.set(drivername="sqlite")
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
-    Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    try:
+        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"ledger.url: the folder cannot be made ({error.strerror})") from error
     engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS}, pool_size=8, max_overflow=24)
 
     @sa.event.listens_for(engine, "connect")
@@ -161,6 +164,9 @@ def _mapped() -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Unavailable(f"the ledger's connection broke ({_cause(error)})") from error
+        if type(error) is DatabaseError:
+            # What sqlite3 says of a file that is damaged or no database at all (SQLITE_CORRUPT, SQLITE_NOTADB).
+            raise IntegrityError("the ledger's file is damaged or not a database", reason="ledger_damaged") from error
         raise
 
 

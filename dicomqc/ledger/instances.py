@@ -111,19 +111,23 @@ def _record(conn: sa.Connection, received: ReceivedInstance, note: RevisionNote 
 
 def _hold_again(conn: sa.Connection, row: sa.Row[Any], received: ReceivedInstance, now: datetime) -> Intake:
     state = InstanceState(row.state)
+    reason = None
     if state is InstanceState.PURGED:
-        judged = conn.execute(sa.select(sa.exists().where(tables.verdicts.c.instance_id == row.id))).scalar_one()
-        move, target = Move.RESEND, InstanceState.JUDGED if judged else InstanceState.RECEIVED
+        v = tables.verdicts
+        judged = conn.execute(sa.select(v.c.reason).where(v.c.instance_id == row.id).order_by(v.c.id.desc()).limit(1)).first()
+        move, target = Move.RESEND, InstanceState.RECEIVED if judged is None else InstanceState.JUDGED
+        reason = None if judged is None else judged.reason
     elif state is InstanceState.QUARANTINED and row.reason in BROKEN_BYTES:
         move, target = Move.REQUEUE, InstanceState.RECEIVED
     else:
         return Intake.DUPLICATE
-    values = {"path": received.path, "reason": None, "attempts": 0, "next_attempt_at": now, "purged_at": None}
-    transition(
+    values = {"path": received.path, "reason": reason, "attempts": 0, "next_attempt_at": now, "purged_at": None}
+    # The series first, as everybody locks them: a settling or a requeue of the same series waits, and nobody deadlocks.
+    _open_series(conn, received, now)
+    moved = transition(
         conn, INSTANCE, move, _t.c.id == row.id, source=state, target=target, now=now, values=values, detail="bytes again"
     )
-    _open_series(conn, received, now)
-    return Intake.RESENT
+    return Intake.RESENT if moved else Intake.DUPLICATE
 
 
 def _open_series(conn: sa.Connection, received: ReceivedInstance, now: datetime) -> int:

@@ -30,7 +30,7 @@ def claim(ledger: Ledger, *, owner: str, limit: int, lease_seconds: float) -> li
         ready = (_t.c.state == InstanceState.RECEIVED, _t.c.next_attempt_at <= now)
         ids = _pick(conn, *ready, _t.c.suspect, limit=1)
         alone = bool(ids)
-        ids = ids or _pick(conn, *ready, limit=limit)
+        ids = ids or _pick(conn, *ready, ~_t.c.suspect, limit=limit)
         return take(conn, ids, owner=owner, alone=alone or limit == 1, lease_seconds=lease_seconds, now=now)
 
 

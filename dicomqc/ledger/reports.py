@@ -56,7 +56,7 @@ class History:
 
 
 def records(ledger: Ledger, filters: Filters, *, limit: int | None = None) -> Iterator[Row]:
-    """The instances that match, in order of receipt, read in chunks by key: a million rows need no memory. Raises Unavailable."""
+    """The instances that match, in order of receipt, in chunks by key: a million rows need no memory. Raises Unavailable."""
     last: int | None = None
     left = limit
     while left is None or left > 0:
@@ -104,8 +104,13 @@ def _conditions(f: Filters) -> list[sa.ColumnElement[bool]]:
         found.append(_i.c.state.in_((InstanceState.RECEIVED, InstanceState.SCORING)))
     elif f.outcome is not None:
         found.append(_i.c.state.in_((InstanceState.JUDGED, InstanceState.PURGED)))
-        found.append(sa.exists().where(_v.c.instance_id == _i.c.id, _v.c.outcome == f.outcome))
+        found.append(_newest(_v.c.outcome) == f.outcome)
     return found
+
+
+def _newest(column: sa.Column[Any]) -> sa.ScalarSelect[Any]:
+    """A column of an instance's newest verdict, which is the one that its record shows."""
+    return sa.select(column).where(_v.c.instance_id == _i.c.id).order_by(_v.c.id.desc()).limit(1).correlate(_i).scalar_subquery()
 
 
 def _delivery(row: sa.Row[Any]) -> DeliveryRecord:
@@ -210,10 +215,13 @@ def stats(ledger: Ledger) -> Stats:
             oldest = conn.execute(sa.select(sa.func.min(column)).where(*where)).scalar_one()
             return None if oldest is None else (now - oldest).total_seconds()
 
+        known = sa.exists().where(_i.c.id == _v.c.instance_id, _i.c.state.in_((InstanceState.JUDGED, InstanceState.PURGED)))
+        later = _v.alias()
+        superseded = sa.exists().where(later.c.instance_id == _v.c.instance_id, later.c.id > _v.c.id)
         held = sa.select(sa.func.coalesce(sa.func.sum(_i.c.size_bytes), 0)).where(_i.c.state != InstanceState.PURGED)
         return Stats(
             instances=totals(_i.c.state),
-            outcomes=totals(_v.c.outcome),
+            outcomes=totals(_v.c.outcome, known, ~superseded),
             reasons=totals(_i.c.reason),
             series=totals(_s.c.state),
             deliveries=totals(_d.c.state),

@@ -16,7 +16,7 @@ _i, _d, _s = tables.instances, tables.deliveries, tables.series
 _AT_REST = (InstanceState.JUDGED, InstanceState.QUARANTINED)
 
 
-def purgeable(ledger: Ledger, *, retention_days: float, limit: int) -> list[StoredInstance]:
+def purgeable(ledger: Ledger, *, retention_days: float, limit: int, after: int = 0) -> list[StoredInstance]:
     """Judged instances of settled series, received more than `retention_days` ago, all of whose deliveries arrived.
 
     Quarantined and undeliverable bytes are never among them: those go only by an explicit purge. Raises Unavailable.
@@ -27,7 +27,13 @@ def purgeable(ledger: Ledger, *, retention_days: float, limit: int) -> list[Stor
         rows = conn.execute(
             sa.select(_i)
             .join(_s, _s.c.id == _i.c.series_id)
-            .where(_i.c.state == InstanceState.JUDGED, _i.c.received_at < before, _s.c.state == SeriesState.SETTLED, ~wanted)
+            .where(
+                _i.c.id > after,
+                _i.c.state == InstanceState.JUDGED,
+                _i.c.received_at < before,
+                _s.c.state == SeriesState.SETTLED,
+                ~wanted,
+            )
             .order_by(_i.c.id)
             .limit(limit)
         )
@@ -37,7 +43,8 @@ def purgeable(ledger: Ledger, *, retention_days: float, limit: int) -> list[Stor
 def mark_purged(ledger: Ledger, instance_ids: Collection[int]) -> list[int]:
     """Say that the bytes are gone before they are: a crash between leaves a file for reconcile, never a false row (I2).
 
-    Instances with a delivery still under way are passed over. Returns the ids that moved. Raises Unavailable.
+    Instances with a delivery under way, or of a series that may still ask for one, are passed over.
+    Returns the ids that moved. Raises Unavailable.
     """
     moved: list[int] = []
     with ledger.write() as conn:
@@ -57,4 +64,5 @@ def may_purge(ledger: Ledger, instance_ids: Collection[int]) -> list[int]:
 
 def _may_go(instance_ids: Collection[int]) -> tuple[sa.ColumnElement[bool], ...]:
     under_way = sa.exists().where(_d.c.instance_id == _i.c.id, _d.c.state.in_((DeliveryState.PENDING, DeliveryState.SENDING)))
-    return _i.c.id.in_(instance_ids), ~under_way
+    settled = sa.exists().where(_s.c.id == _i.c.series_id, _s.c.state == SeriesState.SETTLED)
+    return _i.c.id.in_(instance_ids), ~under_way, settled

@@ -57,9 +57,12 @@ def settle(
 ) -> Settled | None:
     """Settle one series if it is still due; null otherwise. `decide` is pure: no IO in the transaction. Raises Unavailable."""
     with ledger.write() as conn:
+        # The row lock orders us against a late instance or a requeue: it re-opened the series before this look, or will after
+        # our commit. Locked first and looked at afterwards: PostgreSQL would judge the other tables by a snapshot that is as
+        # old as the wait for the lock.
+        conn.execute(sa.select(_s.c.id).where(_s.c.id == series_id).with_for_update())
         now = ledger.now(conn)
-        # The row lock orders us against a late instance: it re-opened the series before this look, or will after our commit.
-        ready = sa.select(_s.c.id).where(_s.c.id == series_id, *_ready(options, now)).with_for_update(of=_s)
+        ready = sa.select(_s.c.id).where(_s.c.id == series_id, *_ready(options, now))
         if conn.execute(ready).scalar_one_or_none() is None:
             return None
         verdict = decide(_members(conn, series_id))

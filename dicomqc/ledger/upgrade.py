@@ -3,14 +3,16 @@
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
+from dicomqc.core.errors import IntegrityError
 from dicomqc.ledger.engine import Ledger
 
 ADVISORY_LOCK = 0x6463_6D71_6300
 
 
 def upgrade(ledger: Ledger) -> None:
-    """Run every missing migration in one transaction. Raises Unavailable.
+    """Run every missing migration in one transaction. Raises Unavailable, IntegrityError (a revision of newer software).
 
     SQLite serialises by BEGIN IMMEDIATE; on PostgreSQL an advisory lock does, so that two nodes started at once do not collide.
     """
@@ -19,7 +21,10 @@ def upgrade(ledger: Ledger) -> None:
             conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
         config = _config()
         config.attributes["connection"] = conn
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise IntegrityError("the ledger's schema is newer than this software", reason="schema_revision") from error
 
 
 def head() -> str | None:

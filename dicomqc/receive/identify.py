@@ -38,6 +38,7 @@ PARSE_ERRORS = (
     LookupError,
     MemoryError,
     NotImplementedError,
+    OSError,
     RecursionError,
     TypeError,
     ValueError,
@@ -59,14 +60,21 @@ class Identifiers:
 def identify(path: Path, location: DatasetLocation) -> Identifiers:
     """Read the identifiers of the Part 10 file at `path`.
 
-    Raises Refused: unparseable, missing_identifier, invalid_sop_instance_uid, invalid_uid.
+    Raises Refused (unparseable, missing_identifier, invalid_sop_instance_uid, invalid_uid) and OSError of the disk.
     """
     try:
         with path.open("rb") as file:
             values = _read(file, location)
     except PARSE_ERRORS as error:
+        if is_trouble_of_the_disk(error):
+            raise
         raise Refused(f"the data set cannot be parsed ({type(error).__name__})", reason=Reason.UNPARSEABLE) from None
     return _checked(values)
+
+
+def is_trouble_of_the_disk(error: BaseException) -> bool:
+    """Whether one of `PARSE_ERRORS` comes from the system: pydicom's own OSErrors on damaged input carry no errno."""
+    return isinstance(error, OSError) and error.errno is not None
 
 
 def _read(file: BinaryIO, location: DatasetLocation) -> dict[int, str]:

@@ -15,7 +15,7 @@ from pydicom.tag import BaseTag
 
 from dicomqc.core.instance import RevisionNote
 from dicomqc.receive.contexts import DEFLATED, EXPLICIT_BIG_ENDIAN, IMPLICIT_LITTLE_ENDIAN
-from dicomqc.receive.identify import PARSE_ERRORS
+from dicomqc.receive.identify import PARSE_ERRORS, is_trouble_of_the_disk
 from dicomqc.spool import read
 from dicomqc.spool.read import DatasetLocation
 
@@ -36,13 +36,16 @@ def compare(first: Path, other: Path) -> RevisionNote:
     """Say how `other` differs from `first`, both Part 10 files of one SOP Instance UID and of different digests.
 
     What cannot be parsed, is deflated, or has a header above 32 MiB is not looked into: PIXELS, so that a person looks.
+    Raises OSError of the disk and IntegrityError where one is not a Part 10 file.
     """
     try:
         a, b = _split(first), _split(other)
         if not _same_bytes(first, a.pixels, other, b.pixels):
             return RevisionNote.PIXELS
         return RevisionNote.SYNTAX if a.header == b.header else RevisionNote.ELEMENTS
-    except PARSE_ERRORS:
+    except PARSE_ERRORS as error:
+        if is_trouble_of_the_disk(error):
+            raise
         return RevisionNote.PIXELS
 
 

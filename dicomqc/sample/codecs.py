@@ -1,13 +1,14 @@
-"""One coded frame to stored values, by imagecodecs (jpeg8, jpegls, jpeg2k, dicomrle) behind the guards.
+"""One coded frame to an array, by imagecodecs (jpeg8, jpegls, jpeg2k, dicomrle) behind the guards of `guards`.
 
-pylibjpeg and gdcm are not asked: they would need a process of their own (FINDINGS), and no frame of the shared data that
-imagecodecs refuses is read by them. What imagecodecs cannot decode is refused as damaged.
+pylibjpeg and gdcm are not asked: they hold the GIL, gdcm can abort the process, and neither is an extra of ours. So a frame
+that imagecodecs cannot decode is refused as damaged. A codec that is missing raises and is no verdict.
 """
 
-from collections.abc import Callable
-from typing import Any, Final
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Final
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,17 +21,68 @@ from dicomqc.sample.syntaxes import Coding
 from dicomqc.sample.voi import StoredValues
 
 _BITS_PER_BYTE: Final = 8
-# The decoder of each family, by its imagecodecs name; jpeg8 is libjpeg-turbo 3, which reads 8 to 16 bits and lossless.
-_NAMES: Final = {
-    Coding.RLE: "DICOMRLE",
-    Coding.JPEG: "JPEG8",
-    Coding.JPEG_LOSSLESS: "JPEG8",
-    Coding.JPEG_LS: "JPEGLS",
-    Coding.JPEG_2000: "JPEG2K",
+# The decoder of each family by its imagecodecs name; jpeg8 is libjpeg-turbo 3, which reads 8 to 16 bits and lossless too.
+_DECODERS: Final = {
+    Coding.RLE: "dicomrle_decode",
+    Coding.JPEG: "jpeg8_decode",
+    Coding.JPEG_LOSSLESS: "jpeg8_decode",
+    Coding.JPEG_LS: "jpegls_decode",
+    Coding.JPEG_2000: "jpeg2k_decode",
 }
-_DECODERS: Final[dict[Coding, Callable[[bytes], Any]]] = {
-    Coding.JPEG: lambda frame: imagecodecs.jpeg8_decode(frame),
-    Coding.JPEG_LOSSLESS: lambda frame: imagecodecs.jpeg8_decode(frame),
-    Coding.JPEG_LS: lambda frame: imagecodecs.jpegls_decode(frame),
-    Coding.JPEG_2000: lambda frame: imagecodecs.jpeg2k_decode(frame, numthreads=1),
-}
+
+
+def decode_frame(frame: bytes, coding: Coding, *, rows: int, columns: int, stored: StoredValues) -> NDArray[np.generic]:
+    """One coded frame to integers [rows, columns] as the codec gives them (8 or 16 bits, either sign). Raises `Rejected`.
+
+    The frame must end in its marker and declare the data set's rows and columns, one component and a precision between
+    BitsStored and BitsAllocated: some writers code 10 stored bits with a precision of 16.
+    """
+    if coding is Coding.RLE:
+        return _rle(frame, rows, columns, stored.bits_allocated)
+    whole = without_padding(frame)
+    if whole is None:
+        raise Rejected(Refusal.DAMAGED_PIXEL_DATA, "a frame does not end in its end-of-image marker")
+    size = coded_size(whole, coding)
+    expected = CodedSize(rows=rows, columns=columns, precision=size.precision, components=1)
+    if size != expected or not stored.bits_stored <= size.precision <= stored.bits_allocated:
+        raise Rejected(Refusal.DAMAGED_PIXEL_DATA, "a frame's own rows, columns, bits or components are not the data set's")
+    options = {"numthreads": 1} if coding is Coding.JPEG_2000 else {}
+    values = _call(coding, whole, **options)
+    if values.shape != (rows, columns) or values.dtype.kind not in "iu":
+        raise Rejected(Refusal.DAMAGED_PIXEL_DATA, "a decoded frame is not a grey image of the data set's size")
+    return values
+
+
+def _rle(frame: bytes, rows: int, columns: int, bits_allocated: int) -> NDArray[np.generic]:
+    """PS3.5 annex G: one segment a byte of the sample; the output buffer bounds what a damaged frame can expand to."""
+    depth = bits_allocated // _BITS_PER_BYTE
+    if int.from_bytes(frame[:4], "little") != depth:
+        raise Rejected(Refusal.DAMAGED_PIXEL_DATA, "an RLE frame has the wrong number of segments")
+    out = np.empty(rows * columns * depth, dtype=np.uint8)
+    values = _call(Coding.RLE, frame, np.dtype(f"<u{depth}"), out=out)
+    if len(values) != len(out):
+        raise Rejected(Refusal.DAMAGED_PIXEL_DATA, "an RLE frame ends before its last row")
+    return out.view(f"<u{depth}").reshape(rows, columns)
+
+
+def _call(coding: Coding, frame: bytes, *args: object, **options: object) -> NDArray[np.generic]:
+    library = _library()
+    try:
+        values: NDArray[np.generic] = getattr(library, _DECODERS[coding])(frame, *args, **options)
+    except (
+        library.Jpeg8Error,
+        library.JpeglsError,
+        library.Jpeg2kError,
+        library.DicomrleError,
+        ValueError,
+    ) as error:
+        raise Rejected(Refusal.DAMAGED_PIXEL_DATA, f"the {coding} decoder refuses a frame") from error
+    return values
+
+
+@cache
+def _library() -> ModuleType:
+    try:
+        return import_module("imagecodecs")
+    except ImportError as error:
+        raise ConfigError("imagecodecs is not installed: install dicomqc[score]") from error

@@ -8,6 +8,7 @@ stands, each frame is one fragment (PS3.3 C.7.6.3.1.8). Tests hold the result eq
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from dicomqc.core.cine import Refusal
@@ -29,9 +30,7 @@ class Fragment:
     length: int
 
 
-def frame_fragments(
-    walk: Walk, *, at: int, frames: int, numbers: Sequence[int], marked: bool
-) -> dict[int, Sequence[Fragment]]:
+def frame_fragments(walk: Walk, *, at: int, frames: int, numbers: Sequence[int], marked: bool) -> dict[int, Sequence[Fragment]]:
     """The fragments of each wanted frame, by 1-based number, for pixel data whose value begins at `at`.
 
     `frames` is NumberOfFrames. `marked`: every frame ends with an end-of-image marker (all codings but RLE), which tells
@@ -99,7 +98,7 @@ def _by_offsets(offsets: Sequence[int], fragments: Sequence[Fragment], frames: i
     base = fragments[0].at
     index_at = {fragment.at - base: index for index, fragment in enumerate(fragments)}
     starts = [index_at.get(offset, -1) for offset in offsets]
-    if starts[0] != 0 or any(b <= a for a, b in zip(starts, starts[1:], strict=False)):
+    if starts[0] != 0 or any(b <= a for a, b in pairwise(starts)):
         return None
     return [fragments[a:b] for a, b in zip(starts, [*starts[1:], len(fragments)], strict=True)]
 

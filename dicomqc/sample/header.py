@@ -46,13 +46,18 @@ class Inspected:
 
     @property
     def stored(self) -> StoredValues:
-        """What a stored value means; only for headers that `select.eligibility` has passed."""
+        """What a stored value means; only for headers that `select.decodable` has passed."""
         return StoredValues(
             bits_allocated=self.header.bits_allocated or 0,
             bits_stored=self.header.bits_stored or 0,
             signed=self.header.signed,
             inverted=self.header.photometric == "MONOCHROME1",
         )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns and number of frames; only for headers that `select.decodable` has passed."""
+        return self.header.rows or 0, self.header.columns or 0, self.header.frames or 0
 
 
 def read_header(path: Path, limits: Limits = DEFAULT_LIMITS) -> Inspected | Refused:

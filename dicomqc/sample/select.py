@@ -40,18 +40,20 @@ def eligibility(header: CineHeader, spec: FrameSpec, short: Literal["refuse", "p
     A cine that ends before `spec.last_frame` is too short; with `short="pad"` its last frame is repeated, if the window
     begins inside it (a clip of one single frame has no motion to judge).
     """
-    for check in _CHECKS:
-        refused = check(header)
-        if refused is not None:
-            return refused
-    frames = header.frames
-    if frames is None or frames < 1:
-        return Refused(reason=Refusal.INVALID_FRAME_COUNT, detail="NumberOfFrames is not a number of at least 1")
+    refused = _sop_class(header) or _subtraction(header) or decodable(header)
+    if refused is not None:
+        return refused
+    frames = header.frames or 0
     needed = spec.last_frame if short == "refuse" else spec.first
     if frames < needed:
-        return Refused(reason=Refusal.TOO_SHORT, detail=f"{frames} frames, {needed} needed")
+        return Refused(reason=Refusal.TOO_SHORT, detail=f"NumberOfFrames {frames}, at least {needed} needed")
     refused = _frame_rate(header, spec)
     return refused or Eligible(frame_numbers=tuple(min(number, frames) for number in spec.frame_numbers()))
+
+
+def decodable(header: CineHeader) -> Refused | None:
+    """Why no frame of the object can be decoded, whatever it shows; null where decoding may begin."""
+    return next((refused for check in _DECODABLE if (refused := check(header)) is not None), None)
 
 
 def _sop_class(header: CineHeader) -> Refused | None:
@@ -104,6 +106,12 @@ def _transfer_syntax(header: CineHeader) -> Refused | None:
     return Refused(reason=Refusal.UNSUPPORTED_TRANSFER_SYNTAX, detail="the transfer syntax is not one that the node decodes")
 
 
+def _frame_count(header: CineHeader) -> Refused | None:
+    if header.frames is not None and header.frames >= 1:
+        return None
+    return Refused(reason=Refusal.INVALID_FRAME_COUNT, detail="NumberOfFrames is not a number of at least 1")
+
+
 def _frame_rate(header: CineHeader, spec: FrameSpec) -> Refused | None:
     rate = header.frame_rate_hz
     if rate is None:
@@ -114,12 +122,11 @@ def _frame_rate(header: CineHeader, spec: FrameSpec) -> Refused | None:
     return None
 
 
-_CHECKS: Final[tuple[Callable[[CineHeader], Refused | None], ...]] = (
-    _sop_class,
-    _subtraction,
+_DECODABLE: Final[tuple[Callable[[CineHeader], Refused | None], ...]] = (
     _pixel_data,
     _geometry,
     _colour,
     _bits,
     _transfer_syntax,
+    _frame_count,
 )

@@ -106,11 +106,11 @@ class _Course:
             log.warning("spool_unreadable", instance=instance.id, error=type(error).__name__)
             return Attempt(failure=SendFailure.UNEXPECTED)
         with file:
-            fragments = _fragments(file, place, assoc.fragment_bytes)
-            return Attempt(status=assoc.store(pair, instance.sop_instance_uid, fragments))
+            status = assoc.store(pair, instance.sop_instance_uid, fragments(file, place, assoc.fragment_bytes))
+        return Attempt(status=status)
 
 
-def _fragments(file: FileIO, place: read.DatasetLocation, fragment_bytes: int) -> Iterator[tuple[memoryview, bool]]:
+def fragments(file: FileIO, place: read.DatasetLocation, fragment_bytes: int) -> Iterator[tuple[memoryview, bool]]:
     """Yield the data set as views into one reused buffer, each with whether it is the last."""
     buffer = memoryview(bytearray(min(fragment_bytes, place.length)))
     left = place.length

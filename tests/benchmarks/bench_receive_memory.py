@@ -1,4 +1,4 @@
-"""How much a receiver grows while it takes one large multi-frame object: `python -m tests.benchmarks.bench_receive_memory --gib 2`.
+"""How much a receiver grows while it takes one large object: `python -m tests.benchmarks.bench_receive_memory --gib 2`.
 
 Prints one line of JSON: bytes, seconds, mb_per_s, rss_before, rss_peak, growth (bytes), and the sender.
 """

@@ -26,7 +26,6 @@ REAL = (
     OTHER / "sc_rgb_odd_pixels.dcm",
     OTHER / "xa1_jply_12bit.dcm",
     OTHER / "bad_sequence.dcm",
-    OTHER / "deflated.dcm",
 )
 # These share a SOP Instance UID with the big-endian one, and peers name files by it.
 SAME_UID = ((OTHER / "mr_small_implicit.dcm",), (OTHER / "mr_truncated.dcm",))
@@ -69,6 +68,17 @@ def test_i4_any_length_and_syntax_arrives_as_stored(outbox: Outbox, size: int, s
         stored = (outbox.root / instance.path).read_bytes()
         assert stored.endswith(peer.objects[ds.SOPInstanceUID])
         assert len(peer.objects[ds.SOPInstanceUID]) == instance.size_bytes
+
+
+def test_i4_odd_deflated_data_set_is_neither_inflated_nor_padded(outbox: Outbox) -> None:
+    path = require(OTHER / "deflated.dcm")
+    instance = outbox.add(path.read_bytes())
+    outbox.judge()
+    contexts = {instance.sop_class_uid: [instance.transfer_syntax_uid]}
+    with downstream(contexts=contexts) as peer, forwarding(outbox, options(to(peer.port))):
+        until(lambda: outbox.states() == ["delivered"])
+        assert peer.objects[instance.sop_instance_uid] == data_set(path)[1]
+        assert instance.size_bytes % 2 == 1
 
 
 def test_i4_damaged_bytes_are_never_sent_and_are_set_aside(outbox: Outbox) -> None:

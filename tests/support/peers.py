@@ -1,6 +1,7 @@
 """Real downstream peers on 127.0.0.1: pynetdicom SCPs that behave as told, DCMTK's storescp, a port that never answers."""
 
 import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -46,6 +47,10 @@ class Downstream:
             self.objects[str(event.request.AffectedSOPInstanceUID)] = event.request.DataSet.getvalue()
         return status
 
+    def limit(self, associations: int) -> None:
+        """Reject (transient) associations beyond so many."""
+        self._ae._maximum_associations = associations
+
     def close(self) -> None:
         self._server.shutdown()
 
@@ -61,25 +66,39 @@ def downstream(**settings: object) -> Iterator[Downstream]:
 
 
 @contextmanager
-def silent_port(*, accept: bool = True) -> Iterator[int]:
+def silent_port() -> Iterator[int]:
     """A port that takes connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@contextmanager
+def stalling_peer() -> Iterator[int]:
+    """A peer that accepts the first proposed context with its syntax and then never reads again."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
         held: list[socket.socket] = []
-
-        def take() -> None:
-            try:
-                while accept:
-                    held.append(server.accept()[0])
-            except OSError:
-                return
-
-        thread = threading.Thread(target=take, daemon=True)
+        thread = threading.Thread(target=_accept_and_stall, args=(server, held), daemon=True)
         thread.start()
         yield server.getsockname()[1]
         server.shutdown(socket.SHUT_RDWR)
         thread.join(5)
         for sock in held:
             sock.close()
+
+
+def _accept_and_stall(server: socket.socket, held: list[socket.socket]) -> None:
+    while True:
+        try:
+            sock = server.accept()[0]
+        except OSError:
+            return
+        held.append(sock)
+        sock.recv(65536)
+        syntax = EXPLICIT_LE.encode()
+        context = struct.pack(">BBBB", 1, 0, 0, 0) + struct.pack(">BBH", 0x40, 0, len(syntax)) + syntax
+        user = struct.pack(">BBHL", 0x51, 0, 4, 16384)
+        items = struct.pack(">BBH", 0x21, 0, len(context)) + context + struct.pack(">BBH", 0x50, 0, len(user)) + user
+        sock.sendall(struct.pack(">BBLHH", 2, 0, 68 + len(items), 1, 0) + bytes(64) + items)
 
 
 def free_port() -> int:

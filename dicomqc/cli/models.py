@@ -1,0 +1,70 @@
+"""`dicomqc models`: which weights the node can run, and whether they are what they were."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from dicomqc.cli import output, shared
+
+
+@click.group()
+def models() -> None:
+    """List, show, verify and import model versions."""
+
+
+@models.command("list")
+@shared.configured
+def list_command(config_file: Path | None, overrides: tuple[str, ...]) -> None:
+    """List every version: shipped ones and those in the registry."""
+    from dicomqc.models import registry  # noqa: PLC0415 - on demand
+
+    settings = shared.load(config_file, overrides)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("model", "architecture", "threshold", "use", "pinned"):
+        table.add_column(name, overflow="fold")
+    for version in registry.versions(settings.registry()):
+        card = version.card
+        use = "demonstration, not for patients" if card.demonstration else card.intended_use
+        pinned = "yes" if str(version.ref) == settings.score.model else ""
+        table.add_row(str(version.ref), card.architecture, f"{card.threshold:.3f}", use, pinned)
+    output.stdout().print(table)
+
+
+@models.command()
+@click.argument("model", metavar="NAME@VERSION")
+@shared.configured
+def show(config_file: Path | None, overrides: tuple[str, ...], model: str) -> None:
+    """Show a version's card: input, digests, metrics, threshold, licence, intended use."""
+    from dicomqc.models import registry  # noqa: PLC0415
+
+    version = registry.resolve(model, shared.load(config_file, overrides).registry())
+    click.echo(json.dumps(version.card.to_json(), indent=2, ensure_ascii=False))
+
+
+@models.command()
+@click.argument("model", metavar="[NAME@VERSION]", required=False)
+@shared.configured
+def verify(config_file: Path | None, overrides: tuple[str, ...], model: str | None) -> None:
+    """Compare every file of a version (or of all of them) with its recorded sum. Exit 4 names the file that differs."""
+    from dicomqc.models import registry  # noqa: PLC0415
+
+    folder = shared.load(config_file, overrides).registry()
+    for version in [registry.resolve(model, folder)] if model else registry.versions(folder):
+        registry.verify(version.folder)
+        click.echo(f"{version.ref}: every file is what it was")
+
+
+@models.command("import")
+@click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER")
+@shared.configured
+def import_command(config_file: Path | None, overrides: tuple[str, ...], source: Path) -> None:
+    """Import a published version (model.safetensors, card.json, golden.dcm and their sums) into the registry.
+
+    Versions are immutable: one that is there already is refused. Pin it afterwards with score.model.
+    """
+    from dicomqc.models import registry  # noqa: PLC0415
+
+    version = registry.import_version(source, shared.load(config_file, overrides).registry())
+    click.echo(f"imported {version.ref}; pin it with score.model: {version.ref}")

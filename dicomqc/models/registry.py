@@ -1,0 +1,166 @@
+"""Model versions on disk: `<name>/<version>/` with weights, card, golden cine and their sums; immutable once written.
+
+Shipped versions are package data; imported ones lie in the node's registry folder. A node pins NAME@VERSION, never "latest".
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from dicomqc.core.errors import ConfigError, IntegrityError
+from dicomqc.core.verdict import ModelRef
+from dicomqc.models.card import Card
+
+WEIGHTS, CARD, GOLDEN, GOLDEN_FRAMES, SUMS = "model.safetensors", "card.json", "golden.dcm", "golden.npy", "SHA256SUMS"
+FILES = (CARD, GOLDEN, GOLDEN_FRAMES, WEIGHTS)
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_BUFFER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersion:
+    """One version: what it is called and pinned by, its card, its folder."""
+
+    ref: ModelRef
+    card: Card
+    folder: Path
+
+
+def shipped() -> Path:
+    """The folder of the versions that come with the package."""
+    return Path(str(files("dicomqc.models"))) / "shipped"
+
+
+def resolve(reference: str, registry: Path | None) -> ModelVersion:
+    """Find NAME@VERSION among the shipped and the imported versions. Raises ConfigError."""
+    name, at, version = reference.partition("@")
+    if not at or not _is_name(name) or not _is_name(version):
+        raise ConfigError(f"score.model: {reference} is not NAME@VERSION")
+    for root in _roots(registry):
+        if (root / name / version / CARD).is_file():
+            return read(root / name / version)
+    known = ", ".join(str(v.ref) for v in versions(registry)) or "none"
+    raise ConfigError(f"score.model: there is no {reference}; known: {known}")
+
+
+def versions(registry: Path | None) -> list[ModelVersion]:
+    """Every version, the shipped ones first, by name and version. Raises ConfigError for an unreadable card."""
+    return [
+        read(card.parent)
+        for root in _roots(registry)
+        for card in sorted(root.glob(f"*/*/{CARD}"))
+        if _is_name(card.parent.name)
+    ]
+
+
+def read(folder: Path) -> ModelVersion:
+    """The version in `folder`, by its card; `verify` says whether its files are whole. Raises ConfigError."""
+    path = folder / CARD
+    try:
+        card = Card.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: unreadable ({type(error).__name__})") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    spec_sha256 = card.spec.digest()
+    ref = ModelRef(name=card.name, version=card.version, weights_sha256=card.weights_sha256, spec_sha256=spec_sha256)
+    return ModelVersion(ref=ref, card=card, folder=folder)
+
+
+def verify(folder: Path) -> None:
+    """Compare every file of a version with SHA256SUMS and the weights with the card. Raises IntegrityError naming the file."""
+    sums = _read_sums(folder)
+    for name in FILES:
+        path = folder / name
+        if not path.is_file():
+            raise IntegrityError(f"{path}: missing", reason="model_file_missing")
+        if sha256(path) != sums.get(name):
+            raise IntegrityError(
+                f"{path}: not what {SUMS} recorded; restore the published version", reason="model_file_changed"
+            )
+    version = read(folder)
+    if version.card.weights_sha256 != sums[WEIGHTS]:
+        raise IntegrityError(f"{folder / WEIGHTS}: not the weights that the card names", reason="model_file_changed")
+    if (version.card.name, version.card.version) != (folder.parent.name, folder.name):
+        raise IntegrityError(f"{folder / CARD}: is the card of {version.ref}, not of this folder", reason="model_file_changed")
+
+
+def import_version(source: Path, registry: Path) -> ModelVersion:
+    """Copy a published version into the registry, whole or not at all. Raises ConfigError, IntegrityError."""
+    version = read(source)
+    with new_version(registry, version.card.name, version.card.version) as folder:
+        for name in (*FILES, SUMS):
+            if not (source / name).is_file():
+                raise IntegrityError(f"{source / name}: missing", reason="model_file_missing")
+            shutil.copyfile(source / name, folder / name)
+    return read(registry / version.card.name / version.card.version)
+
+
+@contextmanager
+def new_version(registry: Path, name: str, version: str) -> Iterator[Path]:
+    """A folder to fill with `FILES` (SUMS is made if absent); verified, made durable and renamed into place at the end.
+
+    Raises ConfigError for an unusable name or a version that exists: versions are immutable.
+    """
+    if not _is_name(name) or not _is_name(version):
+        raise ConfigError(f"{name}@{version}: names and versions have small letters, digits, '.', '_' and '-'")
+    target = registry / name / version
+    if target.exists():
+        raise ConfigError(f"{target}: exists; a version is never changed, publish another")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=registry, prefix=".new-") as temporary:
+        # The same parent and folder names as the target's, since `verify` compares them with the card.
+        folder = Path(temporary) / name / version
+        folder.mkdir(parents=True)
+        yield folder
+        if not (folder / SUMS).exists():
+            (folder / SUMS).write_text("".join(f"{sha256(folder / f)}  {f}\n" for f in FILES), encoding="ascii")
+        verify(folder)
+        for path in (*folder.iterdir(), folder):
+            _sync(path)
+        folder.rename(target)
+        _sync(target.parent)
+
+
+def sha256(path: Path) -> str:
+    """The hex SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_BUFFER_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _roots(registry: Path | None) -> list[Path]:
+    return [shipped()] if registry is None else [shipped(), registry]
+
+
+def _is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
+def _read_sums(folder: Path) -> dict[str, str]:
+    try:
+        lines = (folder / SUMS).read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"{folder / SUMS}: unreadable ({type(error).__name__})", reason="model_file_missing") from error
+    sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    if len(lines) != len(FILES) or set(sums) != set(FILES):
+        raise IntegrityError(f"{folder / SUMS}: does not list exactly {', '.join(FILES)}", reason="model_file_changed")
+    return sums
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Clips and patient-level splits."""

@@ -1,0 +1,79 @@
+"""The recipe: everything that decides a run, read from YAML; unknown keys are refused."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dicomqc.core.errors import ConfigError
+from dicomqc.sample.spec import FrameSpec
+from training.augment import Strength
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One step of the multigrid schedule: `steps` batches of `batch` clips of `frames` frames of `size` pixels square."""
+
+    frames: int
+    size: int
+    steps: int
+    batch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One run. `patients` of the training cohort are split; `unseen_patients` come from a cohort of another seed.
+
+    The learning rate rises over `warmup` of all steps and falls by a cosine; `ema` is the decay of the averaged weights per step.
+    """
+
+    name: str
+    version: str
+    model: str
+    spec: FrameSpec
+    patients: int
+    unseen_patients: int
+    unsatisfactory: float
+    phases: tuple[Phase, ...]
+    learning_rate: float
+    weight_decay: float
+    warmup: float
+    ema: float
+    dropout: float
+    reestimate_clips: int
+    margin: int
+    checkpoint_steps: int
+    threads: int
+    augment: Strength
+
+    @property
+    def steps(self) -> int:
+        """All steps of all phases."""
+        return sum(phase.steps for phase in self.phases)
+
+    def to_json(self) -> dict[str, Any]:
+        """The resolved recipe as JSON values."""
+        return asdict(self)
+
+
+def _checked(kind: type, value: object, where: str, *, complete: bool = True) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: a mapping is expected")
+    names = {field.name for field in fields(kind)}
+    for key in value:
+        if key not in names:
+            raise ConfigError(f"{where}.{key}: unknown key")
+    for key in names - set(value) if complete else ():
+        raise ConfigError(f"{where}.{key}: missing")
+    return dict(value)
+
+
+def load(path: Path) -> Recipe:
+    """The recipe of a YAML file; an unknown or missing key raises ConfigError with its path."""
+    raw = _checked(Recipe, yaml.safe_load(path.read_text(encoding="utf-8")), path.name)
+    raw["spec"] = FrameSpec.from_json(_checked(FrameSpec, raw["spec"], "spec", complete=False))
+    raw["augment"] = Strength(**_checked(Strength, raw["augment"], "augment", complete=False))
+    raw["phases"] = tuple(Phase(**_checked(Phase, phase, f"phases[{i}]")) for i, phase in enumerate(raw["phases"]))
+    return Recipe(**raw)
