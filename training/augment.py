@@ -12,7 +12,7 @@ from training.data.cines import Clips
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strength:
-    """How far each change may go: degrees, shares of scale and width, log gamma, log contrast, grey levels of noise and shift."""
+    """How far each change may go: degrees, shares of scale and width, logs of gamma and contrast, grey levels."""
 
     rotate_deg: float = 10.0
     scale: float = 0.12

@@ -6,7 +6,7 @@ Every step draws its own random numbers from (seed, step), so a resumed run sees
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,9 @@ CHECKPOINT: Final = "checkpoint.pt"
 _LOG_EVERY: Final = 10
 
 
-def fit(recipe: Recipe, clips: Clips, train: Sequence[int], run: Path, seed: int) -> nn.Module:
+def fit(
+    recipe: Recipe, clips: Clips, train: Sequence[int], run: Path, seed: int, say: Callable[[str], None] = lambda _: None
+) -> nn.Module:
     """Train on the clips `train` and return the averaged network in eval mode, its batch norm re-estimated.
 
     Continues from `run`/checkpoint.pt where there is one; appends to `run`/log.jsonl.
@@ -52,6 +54,7 @@ def fit(recipe: Recipe, clips: Clips, train: Sequence[int], run: Path, seed: int
             _append(run / "log.jsonl", {**entry, "frames": phase.frames, "size": phase.size})
         if (step + 1) % recipe.checkpoint_steps == 0:
             _save(run / CHECKPOINT, step + 1, model, average, optimiser)
+            say(f"step {step + 1} of {recipe.steps}, loss {np.mean(losses[-recipe.checkpoint_steps :]):.3f}")
     network.reestimate(average, _plain_batches(recipe, clips, train, seed))
     return average
 
@@ -63,8 +66,12 @@ def score(recipe: Recipe, model: nn.Module, clips: Clips, indices: Sequence[int]
     with torch.inference_mode():
         for start in range(0, len(indices), batch):
             stack = np.stack([clips.centred(i) for i in indices[start : start + batch]])
-            logits.append(model(normalise(torch.from_numpy(stack), recipe.spec)).flatten().double().numpy())
+            logits.append(model(_input(torch.from_numpy(stack), recipe)).flatten().double().numpy())
     return np.concatenate(logits)
+
+
+def _input(grey: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    return normalise(grey, recipe.spec).contiguous(memory_format=torch.channels_last_3d)
 
 
 def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
@@ -111,10 +118,10 @@ def _step(
     grey = augment(draw(clips, indices, frames=phase.frames, rng=rng), phase.size, recipe.augment, rng)
     targets = torch.from_numpy(clips.labels[indices])
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = model(normalise(grey, recipe.spec)).flatten()
+        logits = model(_input(grey, recipe)).flatten()
     loss = functional.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=weight)
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), 5.0)
     optimiser.step()
     # Early weights are far from where they go, so the average starts short.
@@ -128,7 +135,7 @@ def _step(
 def _plain_batches(recipe: Recipe, clips: Clips, train: Sequence[int], seed: int) -> Iterator[torch.Tensor]:
     chosen = np.random.default_rng([seed, 2]).permutation(np.asarray(train))[: recipe.reestimate_clips]
     for start in range(0, len(chosen) - len(chosen) % 8, 8):
-        yield normalise(torch.from_numpy(np.stack([clips.centred(int(i)) for i in chosen[start : start + 8]])), recipe.spec)
+        yield _input(torch.from_numpy(np.stack([clips.centred(int(i)) for i in chosen[start : start + 8]])), recipe)
 
 
 def _save(path: Path, step: int, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:

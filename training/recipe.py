@@ -26,7 +26,7 @@ class Phase:
 class Recipe:
     """One run. `patients` of the training cohort are split; `unseen_patients` come from a cohort of another seed.
 
-    The learning rate rises over `warmup` of all steps and falls by a cosine; `ema` is the decay of the averaged weights per step.
+    The learning rate rises over `warmup` of all steps and falls by a cosine; `ema` is the averaged weights' decay per step.
     """
 
     name: str

@@ -182,7 +182,9 @@ def reconcile(config_file: Path | None, overrides: tuple[str, ...], grace_second
 
 @ledger.command()
 @click.argument("names", nargs=-1)
-@click.option("--older-than-days", type=click.FloatRange(min=0, max=36_500), help="Instead of NAMES: delivered bytes older than this.")
+@click.option(
+    "--older-than-days", type=click.FloatRange(min=0, max=36_500), help="Instead of NAMES: delivered bytes older than this."
+)
 @click.option("--yes", is_flag=True, help="Do it; without this the command only says what it would do.")
 @shared.configured
 def purge(

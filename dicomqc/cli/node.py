@@ -68,5 +68,6 @@ def echo(peer: str, calling_ae: str, timeout: float) -> int:
     if match is None or not is_valid_ae_title(match["ae"]) or not 0 < int(match["port"]) < 65536:  # noqa: PLR2004 - TCP ports
         raise click.BadParameter(f"{peer}: write AE@HOST:PORT, such as ARCHIVE@10.0.0.5:104", param_hint="AE@HOST:PORT")
     result = ask(match["ae"], match["host"].strip("[]"), int(match["port"]), calling_ae, timeout)
-    click.echo(f"{peer}: {result}")
-    return 0 if result.ok else 3
+    said = f"status {result.status:04X}" if result.status is not None else f"{result.failure}: {result.reason}"
+    click.echo(f"{peer}: {said} ({1000 * result.seconds:.0f} ms)")
+    return 0 if result.status == 0 else 3

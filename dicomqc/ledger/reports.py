@@ -71,9 +71,11 @@ def records(ledger: Ledger, filters: Filters, *, limit: int | None = None) -> It
 
 
 def _page(conn: sa.Connection, filters: Filters, last: int | None, size: int) -> Iterator[Row]:
-    order, beyond = (_i.c.id.desc(), _i.c.id < last) if filters.newest_first else (_i.c.id, _i.c.id > last)
+    order = _i.c.id.desc() if filters.newest_first else _i.c.id
     statement = sa.select(_i).where(*_conditions(filters)).order_by(order).limit(size)
-    instances = conn.execute(statement if last is None else statement.where(beyond)).all()
+    if last is not None:
+        statement = statement.where(_i.c.id < last if filters.newest_first else _i.c.id > last)
+    instances = conn.execute(statement).all()
     ids = [r.id for r in instances]
     # Ordered by id, so that the newest verdict of an instance is the one that stays in the mapping.
     verdicts = {v.instance_id: v for v in conn.execute(sa.select(_v).where(_v.c.instance_id.in_(ids)).order_by(_v.c.id))}
@@ -110,7 +112,9 @@ def _conditions(f: Filters) -> list[sa.ColumnElement[bool]]:
 
 def _newest(column: sa.Column[Any]) -> sa.ScalarSelect[Any]:
     """A column of an instance's newest verdict, which is the one that its record shows."""
-    return sa.select(column).where(_v.c.instance_id == _i.c.id).order_by(_v.c.id.desc()).limit(1).correlate(_i).scalar_subquery()
+    return (
+        sa.select(column).where(_v.c.instance_id == _i.c.id).order_by(_v.c.id.desc()).limit(1).correlate(_i).scalar_subquery()
+    )
 
 
 def _delivery(row: sa.Row[Any]) -> DeliveryRecord:

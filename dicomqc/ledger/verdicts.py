@@ -25,15 +25,18 @@ def judge(ledger: Ledger, token: str, verdict: Verdict) -> None:
         source, target = InstanceState.SCORING, InstanceState.JUDGED
         instance_id = end(conn, INSTANCE, Move.JUDGE, token, source, target, now, values, verdict.outcome)
         model = verdict.provenance.model
-        earlier = sa.exists().where(
-            _t.c.instance_id == instance_id,
+        same_model = (
             _t.c.model == model.name,
             _t.c.model_version == model.version,
             _t.c.weights_sha256 == model.weights_sha256,
             _t.c.spec_sha256 == model.spec_sha256,
         )
-        if not conn.execute(sa.select(earlier)).scalar_one():
+        earlier = conn.execute(sa.select(_t.c.reason).where(_t.c.instance_id == instance_id, *same_model)).one_or_none()
+        if earlier is None:
             conn.execute(sa.insert(_t).values(instance_id=instance_id, judged_at=now, **_values(verdict)))
+        else:
+            i = tables.instances
+            conn.execute(sa.update(i).where(i.c.id == instance_id).values(reason=earlier.reason))
 
 
 def _values(verdict: Verdict) -> dict[str, Any]:

@@ -22,7 +22,7 @@ TOLERANCE = 2e-3
 
 
 def load(version: ModelVersion) -> nn.Module:
-    """The network of a version with its weights, in eval mode on the CPU. Raises ConfigError, IntegrityError (they do not fit)."""
+    """The network of a version with its weights, in eval mode on the CPU. Raises ConfigError, IntegrityError."""
     model = zoo.build(version.card.architecture)
     path = version.folder / registry.WEIGHTS
     try:

@@ -14,8 +14,7 @@ from dicomqc.phantom.projection import Points, smooth, wander
 
 
 def _unit(vector: Points) -> Points:
-    unit: Points = vector / float(np.linalg.norm(vector))
-    return unit
+    return np.divide(vector, np.linalg.norm(vector))
 
 
 _AXIS: Final = _unit(np.array([0.62, -0.50, -0.60]))

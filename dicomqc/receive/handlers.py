@@ -1,21 +1,22 @@
 """pynetdicom's events, turned into calls of admission, associations and store; every peer gets an answer, none a traceback."""
 
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import structlog
 from pynetdicom import evt
 
-from dicomqc.core.errors import Unavailable
+from dicomqc.core.errors import Refused, Unavailable
 from dicomqc.core.identifiers import uid_hash
 from dicomqc.core.options import ReceiveOptions, SpoolOptions
 from dicomqc.ledger.engine import Ledger
 from dicomqc.receive import admission, contexts, wire
 from dicomqc.receive.admission import Caller, Rejection
 from dicomqc.receive.associations import Associations, Live
-from dicomqc.receive.status import Status, reason_of, status_of
+from dicomqc.receive.status import Reason, Status, reason_of, status_of
 from dicomqc.receive.store import Arrival, store
 from dicomqc.spool import capacity
 
@@ -32,6 +33,7 @@ class Handlers:
     spool: SpoolOptions
     ledger: Ledger
     associations: Associations
+    _admitting: threading.Lock = field(default_factory=threading.Lock)
 
     def events(self) -> list[tuple[Any, Any]]:
         """Event and handler pairs for `AE.make_server`."""
@@ -64,7 +66,8 @@ class Handlers:
             chosen = contexts.first_acceptable(cx.transfer_syntax, contexts.TRANSFER_SYNTAXES)
             if chosen is not None:
                 cx.transfer_syntax = [chosen]
-        rejection = self._admit(assoc, caller)
+        with self._admitting:  # two at once must not both be the last one that the limit admits
+            rejection = self._admit(assoc, caller)
         if rejection is not None:
             log.warning(
                 "association_rejected",
@@ -126,25 +129,15 @@ class Handlers:
         live = self.associations.get(event.assoc)
         if live is None:  # it ended while its last object waited: no answer can reach the peer
             return Status.PROCESSING_FAILURE
-        request = event.request
-        arrival = Arrival(
-            temporary=Path(event.dataset_path),
-            sop_class_uid=str(request.AffectedSOPClassUID),
-            sop_instance_uid=str(request.AffectedSOPInstanceUID),
-            data_bytes=live.take_count(int(request.MessageID)),
-            calling_ae=live.caller.calling_ae,
-            peer=live.caller.peer,
-            association_id=live.id,
-        )
         try:
-            return self._store(arrival, live)
+            return self._store(event, live)
         finally:
             live.transferring = False
 
-    def _store(self, arrival: Arrival, live: Live) -> int:
+    def _store(self, event: Any, live: Live) -> int:
         started = time.perf_counter()
         try:
-            recorded = store(arrival, self.ledger, self.spool)
+            recorded = store(_arrival(event, live), self.ledger, self.spool)
         except Exception as error:  # noqa: BLE001 - the SCP's boundary: whatever happens, the peer gets a named status
             status = status_of(error)
             live.log.warning(
@@ -152,8 +145,8 @@ class Handlers:
                 status=f"0x{status:04X}",
                 reason=reason_of(error),
                 error=type(error).__name__,
-                uid_hash=uid_hash(arrival.sop_instance_uid),
-                sop_class=arrival.sop_class_uid[:64],
+                uid_hash=uid_hash(str(event.request.AffectedSOPInstanceUID)),
+                sop_class=str(event.context.abstract_syntax),
             )
             return status
         live.stored += 1
@@ -180,6 +173,25 @@ class Handlers:
         """Close the association's row and remove what an unfinished transfer left."""
         if self.associations.close(assoc, reason=reason):
             discard_unfinished(assoc)
+
+
+def _arrival(event: Any, live: Live) -> Arrival:
+    """The request as a value. Raises Refused where it cannot be one."""
+    request = event.request
+    data_bytes = live.take_count(int(request.MessageID))
+    if event.dataset_path is None:
+        raise Refused("the request has no data set", reason=Reason.INCOMPLETE)
+    if request.AffectedSOPClassUID != event.context.abstract_syntax:
+        raise Refused("the request is of another SOP class than its presentation context", reason=Reason.SOP_CLASS_MISMATCH)
+    return Arrival(
+        temporary=Path(event.dataset_path),
+        sop_class_uid=str(request.AffectedSOPClassUID),
+        sop_instance_uid=str(request.AffectedSOPInstanceUID),
+        data_bytes=data_bytes,
+        calling_ae=live.caller.calling_ae,
+        peer=live.caller.peer,
+        association_id=live.id,
+    )
 
 
 def discard_unfinished(assoc: Any) -> None:

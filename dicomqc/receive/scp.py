@@ -4,7 +4,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import structlog
@@ -14,6 +14,7 @@ from pynetdicom.sop_class import uid_to_service_class
 from pynetdicom.transport import ThreadedAssociationServer
 
 from dicomqc.core.errors import ConfigError, Unavailable
+from dicomqc.core.identifiers import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomqc.core.options import ReceiveOptions, SpoolOptions, StorageClasses
 from dicomqc.ledger.engine import Ledger
 from dicomqc.receive import contexts, wire
@@ -39,21 +40,24 @@ def serve(
     ready: Callable[[int], None] | None = None,
     *,
     heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    grace_seconds: float = GRACE_SECONDS,
 ) -> None:
     """Receive until `stop` is set; `ready` is called with the port once connections are accepted (`port` 0 takes a free one).
 
     Returns after every association has ended. Raises ConfigError (cannot listen) and Unavailable (no ledger at the start).
+    Orphans of a crash are adopted once they are `grace_seconds` old.
     Sets libraries' process-wide settings meanwhile (`receive.quiet`): one receiver a process.
     """
     associations = Associations(ledger, heartbeat_seconds=heartbeat_seconds)
     handlers = Handlers(options=options, spool=spool, ledger=ledger, associations=associations)
     with Incoming(spool.root) as incoming, library_settings(incoming.path):
-        report = _reconcile(ledger, spool)
+        report = _reconcile(ledger, spool, grace_seconds)
         with _listening(options, handlers) as port:
             log.info("receiver_started", port=port)
             if ready is not None:
                 ready(port)
-            _watch(handlers, stop, again_at=time.monotonic() + GRACE_SECONDS if report.young else None)
+            with _again(ledger, spool, grace_seconds) if report.young else nullcontext():
+                _watch(handlers, stop)
     log.info("receiver_stopped")
 
 
@@ -94,6 +98,8 @@ def _listening(options: ReceiveOptions, handlers: Handlers) -> Iterator[int]:
 
 def _application_entity(options: ReceiveOptions) -> Any:
     ae = AE(ae_title=options.ae_title)
+    ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.maximum_pdu_size = wire.ADVERTISED_PDU_BYTES
     # Our own admission counts; pynetdicom's count also holds threads that are just ending.
     ae.maximum_associations = 1 << 16
@@ -116,19 +122,13 @@ def _storage_classes(choice: StorageClasses) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def _watch(handlers: Handlers, stop: threading.Event, *, again_at: float | None) -> None:
+def _watch(handlers: Handlers, stop: threading.Event) -> None:
     """Until `stop`: renew leases, close what died silently, and guard the volume."""
     while not stop.wait(TICK_SECONDS):
         close_dead(handlers.associations, lambda assoc: bool(assoc.is_alive()), handlers.end)
         handlers.associations.beat()
         if capacity.level(handlers.spool.root, handlers.spool.min_free_bytes) is Level.EXHAUSTED:
             _abort_transfers(handlers)
-        if again_at is not None and time.monotonic() >= again_at:
-            again_at = None
-            try:
-                _reconcile(handlers.ledger, handlers.spool)
-            except Unavailable as error:
-                log.warning("ledger_unavailable", stage="reconcile", error=type(error).__name__)
 
 
 def _abort_transfers(handlers: Handlers) -> None:
@@ -155,9 +155,31 @@ def _end_all(ae: Any, handlers: Handlers) -> None:
         handlers.end(assoc, "stopped")
 
 
-def _reconcile(ledger: Ledger, spool: SpoolOptions) -> ReconcileReport:
+@contextmanager
+def _again(ledger: Ledger, spool: SpoolOptions, grace_seconds: float) -> Iterator[None]:
+    """Reconcile once more when the orphans of the crash before this start have come of age."""
+    cancelled = threading.Event()
+
+    def pass_when_due() -> None:
+        if cancelled.wait(grace_seconds):
+            return
+        try:
+            _reconcile(ledger, spool, grace_seconds)
+        except (Unavailable, OSError) as error:
+            log.warning("reconcile_failed", error=type(error).__name__)
+
+    later = threading.Thread(target=pass_when_due, name="reconcile")
+    later.start()
+    try:
+        yield
+    finally:
+        cancelled.set()
+        later.join()
+
+
+def _reconcile(ledger: Ledger, spool: SpoolOptions, grace_seconds: float) -> ReconcileReport:
     started = time.perf_counter()
-    report = reconcile(ledger, spool.root, grace_seconds=GRACE_SECONDS, now=time.time())
+    report = reconcile(ledger, spool.root, grace_seconds=grace_seconds, now=time.time())
     seconds = round(time.perf_counter() - started, 3)
     log.info("reconciled", stage="adopted", count=report.adopted, seconds=seconds)
     findings = {

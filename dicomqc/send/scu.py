@@ -51,7 +51,7 @@ def send_series(
     """
     peer = Peer(host=destination.host, port=destination.port, called_ae=destination.ae_title, calling_ae=calling_ae)
     course = _Course(spool_root, on_result, watch)
-    for batch in _batches(claimed):
+    for batch in batches(claimed):
         pairs = list(dict.fromkeys(_pair(d) for d in batch))
         try:
             with Association.request(peer, pairs, timeout_seconds=timeout_seconds, cancelled=watch.cancelled) as assoc:
@@ -128,7 +128,8 @@ def fragments(file: FileIO, place: read.DatasetLocation, fragment_bytes: int) ->
         raise AssociationFailed(SendFailure.UNEXPECTED, f"the stored file cannot be read ({type(error).__name__})") from error
 
 
-def _batches(claimed: Sequence[ClaimedDelivery]) -> Iterator[list[ClaimedDelivery]]:
+def batches(claimed: Sequence[ClaimedDelivery]) -> Iterator[list[ClaimedDelivery]]:
+    """Cut `claimed`, in order, into what one association can propose contexts for (PS3.8: 128)."""
     batch: list[ClaimedDelivery] = []
     pairs: set[_Pair] = set()
     for delivery in claimed:

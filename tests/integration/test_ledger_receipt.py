@@ -11,7 +11,7 @@ from dicomqc.core.lifecycle import InstanceState
 from dicomqc.ledger import instances, leases, retention, series, verdicts
 from dicomqc.ledger.engine import Ledger, open_ledger
 from tests.support.facts import AT_ONCE, received, scored
-from tests.support.ledgers import decide_any, judge_all, series_state
+from tests.support.ledgers import decide_any, judge_all, series_state, settle_all
 
 
 @pytest.fixture
@@ -58,6 +58,7 @@ def test_i14_late_instance_reopens_its_series(ledger: Ledger) -> None:
 def test_i3_purged_bytes_are_taken_again(ledger: Ledger) -> None:
     first = instances.record(ledger, received(1), revision_note=None)
     judge_all(ledger)
+    settle_all(ledger, destinations=[])
     assert retention.mark_purged(ledger, [first.instance.id]) == [first.instance.id]
     again = instances.record(ledger, received(1), revision_note=None)
     assert (again.intake, again.instance.state) == (Intake.RESENT, InstanceState.JUDGED)
@@ -84,6 +85,7 @@ def test_a_quarantine_that_is_not_about_bytes_survives_a_resend(ledger: Ledger) 
 def test_every_held_pages_without_loss_and_leaves_purged_rows_out(ledger: Ledger) -> None:
     ids = [instances.record(ledger, received(n), revision_note=None).instance.id for n in range(7)]
     judge_all(ledger)
+    settle_all(ledger, destinations=[])
     retention.mark_purged(ledger, ids[:2])
     assert [i.id for i in instances.every_held(ledger, chunk=2)] == ids[2:]
 

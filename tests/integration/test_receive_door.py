@@ -14,6 +14,7 @@ from structlog.testing import LogCapture
 from dicomqc.core.errors import ConfigError
 from dicomqc.core.options import StorageClasses
 from dicomqc.ledger import instances, tables
+from dicomqc.ledger.engine import open_ledger
 from dicomqc.spool import capacity
 from tests.support.parts import EXPLICIT_LE, IMPLICIT_LE, XA, identifiers, part10, pixels
 from tests.support.receiver import Receiver, receiver, until
@@ -163,12 +164,14 @@ def test_a_transfer_in_progress_shows_in_the_ledger_until_it_ends(tmp_path: Path
 
 
 def test_a_peer_that_stalls_inside_a_pdu_or_says_nothing_is_dropped(tmp_path: Path) -> None:
-    with receiver(tmp_path, network_timeout_seconds=0.5) as node:
-        with association(node.port) as assoc, socket.create_connection(("127.0.0.1", node.port)) as silent:
-            assoc.dul.socket.socket.sendall(b"\x04\x00\x00\x01\x00\x00" + bytes(100))
-            silent.settimeout(10)
-            assert silent.recv(1) == b""
-            until(lambda: association_rows(node)[0].closed_at is not None)
+    with ExitStack() as stack:
+        node = stack.enter_context(receiver(tmp_path, network_timeout_seconds=0.5))
+        silent = stack.enter_context(socket.create_connection(("127.0.0.1", node.port)))
+        assoc = stack.enter_context(association(node.port))
+        assoc.dul.socket.socket.sendall(b"\x04\x00\x00\x01\x00\x00" + bytes(100))
+        silent.settimeout(10)
+        assert silent.recv(1) == b""
+        until(lambda: association_rows(node)[0].closed_at is not None)
 
 
 def test_an_idle_peer_is_aborted_after_the_network_time_out(tmp_path: Path) -> None:
@@ -186,7 +189,12 @@ def test_a_pdu_of_four_gigabytes_ends_the_association_only(tmp_path: Path) -> No
             assert assoc.is_established
 
 
-@pytest.mark.parametrize("noise", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"\x01\x00\x00\x00\x00\x04abcd"])
+HTTP = b"GET / HTTP/1.1\r\n\r\n"
+TLS = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"
+SHORT_REQUEST = b"\x01\x00\x00\x00\x00\x04abcd"
+
+
+@pytest.mark.parametrize("noise", [HTTP, TLS, SHORT_REQUEST])
 def test_a_peer_that_does_not_speak_dicom_harms_nobody(tmp_path: Path, noise: bytes) -> None:
     with receiver(tmp_path, network_timeout_seconds=1.0) as node:
         with socket.create_connection(("127.0.0.1", node.port)) as peer:
@@ -204,8 +212,8 @@ def test_stopping_ends_idle_and_stalled_associations_and_closes_their_rows(tmp_p
             idle = stack.enter_context(association(node.port))
             stalled = stack.enter_context(association(node.port))
             begin(stalled, identifiers() + pixels(bytes(200_000)), fragments=5)
-            stalled.dul.socket.socket.sendall(b"\x04\x00\x00\x01\x00\x00" + bytes(100))
             until(node.temporaries)
+            stalled.dul.socket.socket.sendall(b"\x04\x00\x00\x01\x00\x00" + bytes(100))
             assert idle.is_established
         incoming = tmp_path / "spool" / "incoming"
         assert list(incoming.iterdir()) == []
@@ -214,8 +222,6 @@ def test_stopping_ends_idle_and_stalled_associations_and_closes_their_rows(tmp_p
 
 
 def test_a_port_that_is_taken_is_a_configuration_error_that_names_it(tmp_path: Path) -> None:
-    from dicomqc.ledger.engine import open_ledger
-
     with socket.create_server(("127.0.0.1", 0)) as taken, open_ledger(f"sqlite:///{tmp_path}/l.db", create=True) as ledger:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=str(port)), receiver(tmp_path, ledger=ledger, port=port):

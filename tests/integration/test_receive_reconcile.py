@@ -8,14 +8,15 @@ import pytest
 import sqlalchemy as sa
 
 from dicomqc.core.lifecycle import InstanceState
+from dicomqc.core.options import SpoolOptions
 from dicomqc.ledger import instances, retention, tables
 from dicomqc.ledger.engine import Ledger, open_ledger
 from dicomqc.receive.reconcile import ReconcileReport, reconcile
 from dicomqc.receive.store import Arrival, store
-from dicomqc.core.options import SpoolOptions
 from dicomqc.spool import layout, read
 from dicomqc.spool.write import Incoming
 from tests.support.parts import XA, identifiers, part10, pixels
+from tests.support.receiver import receiver, until
 
 NOTHING = ReconcileReport(adopted=0, missing=(), leftovers_removed=0, temporaries_removed=0, young=0, unknown=())
 
@@ -108,6 +109,7 @@ def test_a_purge_that_crashed_between_row_and_file_is_finished_after_the_grace_p
     assert row is not None
     with ledger.write() as conn:
         conn.execute(sa.update(tables.instances).values(state="judged"))
+        conn.execute(sa.update(tables.series).values(state="settled"))
     retention.mark_purged(ledger, [instance_id])
     assert run(ledger, root, later=0.0).leftovers_removed == 0
     assert (root / row.path).exists()
@@ -129,3 +131,13 @@ def test_a_pass_beside_a_live_receiver_touches_neither_its_temporaries_nor_its_o
         (incoming.path / "arriving").write_bytes(b"x")
         assert run(ledger, root) == NOTHING
         assert (incoming.path / "arriving").exists()
+
+
+def test_i2_the_receiver_adopts_what_a_crash_left_when_it_has_come_of_age(root: Path, tmp_path: Path) -> None:
+    put(root)
+    dead = root / "incoming" / "1-dead"
+    dead.mkdir()
+    (dead / "tmpabc.dcm").write_bytes(b"x")
+    with receiver(tmp_path, grace_seconds=0.5) as node:
+        assert not dead.exists()
+        until(lambda: instances.held(node.ledger, "1.2.3.1"))

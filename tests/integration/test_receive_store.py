@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from pynetdicom import evt
 
 from dicomqc.core.instance import RevisionNote
 from dicomqc.core.lifecycle import InstanceState
@@ -68,6 +69,7 @@ def test_i3_after_a_purge_the_bytes_are_held_again_before_success(node: Receiver
         (row,) = instances.held(node.ledger, "1.2.3.1")
         with node.ledger.write() as conn:
             conn.execute(sa.update(tables.instances).values(state="judged"))
+            conn.execute(sa.update(tables.series).values(state="settled"))
         assert retention.mark_purged(node.ledger, [row.id]) == [row.id]
         assert sweep.remove_object(node.spool.root, row.path, confirm=lambda: True)
         assert send(assoc, path) == 0x0000
@@ -115,9 +117,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_a_refused_object_has_a_named_status_and_leaves_neither_file_nor_row(
-    node: Receiver, tmp_path: Path, case: str
-) -> None:
+def test_a_refused_object_has_a_named_status_and_leaves_neither_file_nor_row(node: Receiver, tmp_path: Path, case: str) -> None:
     dataset, meta, status = REFUSALS[case]
     bad = part10(tmp_path / "bad.dcm", dataset, **meta)
     good = part10(tmp_path / "good.dcm", identifiers(instance="1.2.3.2"), instance="1.2.3.2")
@@ -166,6 +166,18 @@ def test_a_ledger_that_is_away_is_told_a700_and_leaves_no_file(node: Receiver, t
         with node.ledger.write() as conn:
             conn.exec_driver_sql("ALTER TABLE away RENAME TO instances")
         assert send(assoc, path) == 0x0000
+
+
+def test_a_class_that_is_not_its_contexts_is_refused(node: Receiver) -> None:
+    """The allow-list of SOP classes is kept at C-STORE too, not only when contexts are negotiated."""
+    ct = "1.2.840.10008.5.1.4.1.1.2"
+    with association(node.port) as assoc:
+        answers: list[int] = []
+        assoc.bind(evt.EVT_DIMSE_RECV, lambda event: answers.append(int(event.message.command_set.Status)))
+        begin(assoc, identifiers(sop_class=ct), fragments=9, sop_class=ct)
+        until(lambda: answers)
+    assert answers == [0xA900]
+    assert node.objects() == []
 
 
 def test_a_transfer_that_is_aborted_leaves_nothing(node: Receiver) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ from dicomqc import crashpoints
 from dicomqc.core.delivery import SendFailure
 from dicomqc.core.errors import ConfigError, Unavailable
 from dicomqc.core.verdict import Mode
-from dicomqc.ledger import tables
+from dicomqc.ledger import deliveries, tables
 from dicomqc.ledger.engine import open_ledger
 from dicomqc.send.echo import echo
 from dicomqc.send.forwarder import run_send
+from dicomqc.send.keeper import LeaseKeeper
 from dicomqc.send.purge import purge, remove_bytes
 from dicomqc.send.settle import settle_due
 from tests.support.databases import postgres_database
@@ -95,6 +97,23 @@ def test_the_named_instants_are_reached_in_order(outbox: Outbox, crash) -> None:
     assert [s for s in seen if s[0].startswith("settle")] == [("settle.before_commit", ""), ("settle.after_commit", "")]
     names = ("send.after_claim", "send.after_response", "send.after_commit")
     assert [s for s in seen if s[0].startswith("send")] == [(name, instance.digest) for name in names]
+
+
+def test_i5_leases_outlive_their_seconds_while_they_are_kept(outbox: Outbox) -> None:
+    for _ in range(2):
+        outbox.add(small_object()[0])
+    outbox.judge()
+    settle_due(outbox.ledger, options(to(1)))
+    claim = partial(deliveries.claim, outbox.ledger, owner="test", destination="pacs", limit=2)
+    kept, lost = claim(lease_seconds=0.4)
+    with LeaseKeeper(outbox.ledger, [kept.token, lost.token], lease_seconds=0.4) as keeper:
+        deliveries.accept(outbox.ledger, lost.token, status=0)
+        started = time.monotonic()
+        until(lambda: time.monotonic() - started > 1.0)
+        assert deliveries.expire(outbox.ledger) == 0
+        assert (keeper.holds(kept.token), keeper.holds(lost.token)) == (True, False)
+    until(lambda: deliveries.expire(outbox.ledger) == 1, seconds=5)
+    assert not keeper.holds(kept.token)
 
 
 @pytest.mark.postgres

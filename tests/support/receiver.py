@@ -60,26 +60,41 @@ def receive_options(**changes: object) -> ReceiveOptions:
 
 @contextmanager
 def receiver(
-    folder: Path, *, min_free_bytes: int = 0, heartbeat_seconds: float = 5.0, ledger: Ledger | None = None, **options: object
+    folder: Path,
+    *,
+    min_free_bytes: int = 0,
+    heartbeat_seconds: float = 5.0,
+    grace_seconds: float = 60.0,
+    ledger: Ledger | None = None,
+    **options: object,
 ) -> Iterator[Receiver]:
     """Serve in a thread; the spool and the ledger lie in `folder` and outlive the receiver."""
     spool = SpoolOptions(root=folder / "spool", min_free_bytes=min_free_bytes, retention_days=None)
     own = ledger or open_ledger(f"sqlite:///{folder}/ledger.db", create=True)
     stop = threading.Event()
     ports: list[int] = []
-    failures: list[BaseException] = []
+    failures: list[Exception] = []
 
     def run() -> None:
         try:
-            scp.serve(receive_options(**options), own, spool, stop, ports.append, heartbeat_seconds=heartbeat_seconds)
-        except BaseException as error:
+            scp.serve(
+                receive_options(**options),
+                own,
+                spool,
+                stop,
+                ports.append,
+                heartbeat_seconds=heartbeat_seconds,
+                grace_seconds=grace_seconds,
+            )
+        except Exception as error:  # noqa: BLE001 - handed to the thread that waits for the port
             failures.append(error)
-            raise
 
     thread = threading.Thread(target=run, name="receiver")
     thread.start()
     try:
         until(lambda: bool(ports) or bool(failures), seconds=20)
+        if failures:
+            raise failures[0]
         yield Receiver(port=ports[0], ledger=own, spool=spool)
     finally:
         stop.set()

@@ -9,11 +9,12 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import config
-from pydicom.dataelem import DataElement
 from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.encoders.native import _encode_segment
+from pydicom.tag import BaseTag
 
 XA = "1.2.840.10008.5.1.4.1.1.12.1"
 ENHANCED_XA = "1.2.840.10008.5.1.4.1.1.12.1.1"
@@ -86,7 +87,7 @@ def write_cine(
     without: Sequence[str] = (),
     **attributes: Any,
 ) -> Path:
-    """`clip` [T,H,W] as a Part 10 file; `attributes` replace, `without` removes; `coded` and `pixel_data` replace the pixels."""
+    """`clip` [T,H,W] as a Part 10 file; `attributes` replace, `without` removes, `coded` or `pixel_data` replace the pixels."""
     depth = clip.dtype.itemsize
     bits = bits or 8 * depth
     geometry = {
@@ -127,6 +128,11 @@ def add(ds: Dataset, keyword: str, value: Any) -> None:
     assert tag is not None
     vr = dictionary_VR(tag)
     vr = "US" if vr == "US or SS" else vr
+    if isinstance(value, str) or (isinstance(value, list) and value and isinstance(value[0], str)):
+        text = (value if isinstance(value, str) else "\\".join(value)).encode("latin-1")
+        text += b"\0" * (len(text) % 2)
+        ds[tag] = RawDataElement(BaseTag(tag), vr, len(text), text, 0, False, True)
+        return
     ds.add(DataElement(tag, vr, value, validation_mode=config.IGNORE))
 
 

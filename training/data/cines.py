@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clips:
-    """`frames` uint8 [N,K,S,S] (a read-only map of the cache), `labels` float32 [N] (1: unsatisfactory), patient and kind of each.
+    """`frames` uint8 [N,K,S,S] (read-only map of the cache), `labels` float32 [N] (1: unsatisfactory), patients and kinds [N].
 
     K is the spec's frames plus `margin` more at both ends, in the spec's step, for start jitter.
     """

@@ -34,8 +34,6 @@ def test_monochrome1_inverts_after_the_voi(voi: Voi):
     inverted = display_lut(voi, stored(12, inverted=True)).astype(int)
     # Both round to the nearest level, so a tie may fall to either side.
     assert np.abs(plain + inverted - 255).max() <= 1
-    assert inverted[0] == 255
-    assert plain[0] == 0 or voi is not None
 
 
 @pytest.mark.parametrize("bits", [8, 12, 16])

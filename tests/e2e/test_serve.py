@@ -1,0 +1,107 @@
+"""The node as an administrator runs it: DCMTK sends the real left coronary run, DCMTK receives it downstream."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from tests.support.nodes import Node, dataset_bytes, program
+from tests.support.peers import dcmtk_storescp
+from tests.support.shared import LEFT_CORONARY, OTHER, XA, require
+from tests.support.waiting import until
+
+
+def storescu(port: int, *files: Path, options: tuple[str, ...] = ()) -> str:
+    """Send with DCMTK; its output."""
+    command = [program("storescu"), "-v", *options, "-aec", "DICOMQC", "127.0.0.1", str(port), *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def downstream(tmp_path: Path):
+    (tmp_path / "downstream").mkdir()
+    with dcmtk_storescp(tmp_path / "downstream") as port:
+        yield port, tmp_path / "downstream"
+
+
+def _destination(port: int) -> dict[str, object]:
+    return {"destinations": [{"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": port}]}
+
+
+def test_the_real_left_coronary_run_is_scored_and_arrives_byte_for_byte(tmp_path: Path, downstream: tuple[int, Path]) -> None:
+    uid = str(pydicom.dcmread(require(LEFT_CORONARY), stop_before_pixels=True).SOPInstanceUID)
+    node = Node(tmp_path / "node", send=_destination(downstream[0]))
+    with node.serve() as running:
+        assert "0x0000" in storescu(running.port or 0, LEFT_CORONARY, options=("-xy",)) or uid in node.records()
+        record = until(lambda: _delivered(node, uid), "the delivery", seconds=90)
+    assert record.frame_numbers == tuple(range(16, 47, 2))
+    assert (record.frames, record.frame_rate_hz, record.frame_rate_source) == (75, pytest.approx(15.0, abs=1e-4), "FrameTime")
+    assert record.outcome in {"satisfactory", "unsatisfactory"}
+    assert record.p_unsatisfactory is not None
+    assert 0 < record.p_unsatisfactory < 1
+    assert (record.model, record.mode, record.calling_ae) == ("x3d-s-demo@1.0.0", "observe", "STORESCU")
+    (arrived,) = downstream[1].iterdir()
+    assert dataset_bytes(arrived) == dataset_bytes(LEFT_CORONARY)
+
+
+def _delivered(node: Node, uid: str):
+    record = node.records().get(uid)
+    return record if record and record.deliveries and record.deliveries[0].state == "delivered" else None
+
+
+def test_every_stage_killed_in_turn_loses_nothing(tmp_path: Path, downstream: tuple[int, Path]) -> None:
+    files = [require(XA / f"ge_dl_phantom_im{n}.dcm") for n in (1, 2, 4)]
+    node = Node(tmp_path / "node", send=_destination(downstream[0]))
+    with node.serve() as running:
+        for number, (stage, file) in enumerate(zip(("receive", "score", "send"), files, strict=True), start=1):
+            before = until(lambda: len(running.stages()) == 3 and running.stages(), "three stages")
+            os.kill(before[stage], signal.SIGKILL)
+            until(lambda: stage in running.stages() and running.stages()[stage] != before[stage], f"{stage} is back", seconds=30)
+            port = until(lambda: _listening_port(node), "the receiver's port")
+            until(lambda: _accepted(port, file, node), f"file {number} accepted", seconds=60)
+        until(lambda: len(list(downstream[1].iterdir())) == 3, "three files downstream", seconds=90)
+        until(lambda: all(r.deliveries[0].state == "delivered" for r in node.records().values()), "three deliveries")
+    assert {r.reason for r in node.records().values()} == {"too_short"}
+    assert sorted(dataset_bytes(p) for p in downstream[1].iterdir()) == sorted(map(dataset_bytes, files))
+
+
+def _listening_port(node: Node) -> int | None:
+    import json
+
+    lines = [json.loads(x) for x in node.log.read_text().splitlines() if '"receiver_started"' in x and x.endswith("}")]
+    return lines[-1]["port"] if lines else None
+
+
+def _accepted(port: int, file: Path, node: Node) -> bool:
+    uid = str(pydicom.dcmread(file, stop_before_pixels=True).SOPInstanceUID)
+    storescu(port, file, options=("-xs",))
+    return uid in node.records()
+
+
+def test_by_default_other_modalities_are_rejected_and_logged_and_with_all_they_are_ineligible(tmp_path: Path) -> None:
+    others = [require(OTHER / f"{n}.dcm") for n in ("ct_small", "mr_small_implicit", "sr_no_pixels", "us_cine_30f_jpeg")]
+    node = Node(tmp_path / "strict")
+    with node.stage("receive") as running:
+        for other in others:
+            storescu(running.port or 0, other, options=("-xy",))
+    assert node.records() == {}
+    assert "contexts_rejected" in node.log.read_text() or "context_rejected" in node.log.read_text()
+    node = Node(tmp_path / "all", receive={"storage_classes": "all"})
+    with node.serve() as running:
+        for other in others:
+            storescu(running.port or 0, other, options=("-xy",))
+        until(lambda: len(node.records()) == 4 and all(r.state == "judged" for r in node.records().values()), "verdicts", seconds=60)
+    assert {(r.outcome, r.reason) for r in node.records().values()} == {("ineligible", "not_a_cine_angiogram")}
+
+
+def test_a_misconfigured_node_refuses_to_start_with_exit_2_and_the_key(tmp_path: Path) -> None:
+    node = Node(tmp_path / "node", score={"model": "nobody@1.0.0"})
+    from tests.support.nodes import dicomqc
+
+    done = dicomqc("serve", f"--config={node.config}")
+    assert done.returncode == 2
+    assert "score.model" in done.stderr
