@@ -19,7 +19,7 @@ _EDGE = 1e-4
 
 def evaluate(run: Run, workers: int, say: Say) -> dict[str, object]:
     """Evaluate the run's weights on validation, on the split's test part and on the unseen cohort; writes both files."""
-    model: nn.Module = network.build(run.recipe.model, run.recipe.dropout)
+    model: nn.Module = network.build(run.recipe.model, 0.0)
     model.load_state_dict(load_file(run.folder / WEIGHTS))
     clips = run.clips(workers, say)
     split = run.split(clips)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from dicomqc.phantom.plan import Kind
 from dicomqc.sample.tensor import normalise
 from training import network
 from training.augment import augment, draw
@@ -24,6 +25,7 @@ from training.recipe import Phase, Recipe
 
 CHECKPOINT: Final = "checkpoint.pt"
 _LOG_EVERY: Final = 10
+_KINDS: Final = {kind.value: index for index, kind in enumerate(Kind)}
 
 
 def fit(
@@ -35,8 +37,8 @@ def fit(
     """
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(seed)
-    model = network.build(recipe.model, recipe.dropout)
-    average = network.build(recipe.model, recipe.dropout)
+    model = network.build(recipe.model, recipe.dropout, 1 + len(Kind))
+    average = network.build(recipe.model, recipe.dropout, 1 + len(Kind))
     average.load_state_dict(model.state_dict())
     optimiser = torch.optim.AdamW(_groups(model, recipe.weight_decay), lr=recipe.learning_rate)
     first = _resume(run / CHECKPOINT, model, average, optimiser)
@@ -56,7 +58,7 @@ def fit(
             _save(run / CHECKPOINT, step + 1, model, average, optimiser)
             say(f"step {step + 1} of {recipe.steps}, loss {np.mean(losses[-recipe.checkpoint_steps :]):.3f}")
     network.reestimate(average, _plain_batches(recipe, clips, train, seed))
-    return average
+    return network.first_output(average, recipe.model)
 
 
 def score(recipe: Recipe, model: nn.Module, clips: Clips, indices: Sequence[int], batch: int = 8) -> NDArray[np.float64]:
@@ -118,8 +120,11 @@ def _step(
     grey = augment(draw(clips, indices, frames=phase.frames, rng=rng), phase.size, recipe.augment, rng)
     targets = torch.from_numpy(clips.labels[indices])
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = model(_input(grey, recipe)).flatten()
-    loss = functional.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=weight)
+        outputs = model(_input(grey, recipe)).float()
+    loss = functional.binary_cross_entropy_with_logits(outputs[:, 0], targets, pos_weight=weight)
+    # What a clip shows teaches more than whether it will do; the outputs for it are dropped after training.
+    kinds = torch.tensor([_KINDS[clips.kinds[i]] for i in indices])
+    loss = loss + recipe.kind_loss * functional.cross_entropy(outputs[:, 1:], kinds)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), 5.0)

@@ -47,9 +47,9 @@ def _three(values: object) -> tuple[int, int, int]:
     return values
 
 
-def build(name: str, dropout: float) -> nn.Module:
-    """The registry's network in channels-last layout, with `dropout` before the last layer."""
-    model: nn.Module = zoo.build(name, num_classes=1)
+def build(name: str, dropout: float, outputs: int = 1) -> nn.Module:
+    """The registry's network in channels-last layout, with `dropout` before the last layer and `outputs` logits."""
+    model: nn.Module = zoo.build(name, num_classes=outputs)
     for module in list(model.modules()):
         for child_name, child in module.named_children():
             if isinstance(child, nn.Conv3d) and child.groups > 1:
@@ -57,6 +57,16 @@ def build(name: str, dropout: float) -> nn.Module:
             elif isinstance(child, nn.Dropout):
                 child.p = dropout
     return model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
+
+
+def first_output(model: nn.Module, name: str) -> nn.Module:
+    """The network of one logit that equals the first output of `model`: what was only there to teach is left out."""
+    single = build(name, 0.0)
+    shapes = {key: value.shape for key, value in single.state_dict().items()}
+    single.load_state_dict(
+        {key: value if value.shape == shapes[key] else value[:1] for key, value in model.state_dict().items()}
+    )
+    return single.eval()
 
 
 def reestimate(model: nn.Module, batches: Iterable[torch.Tensor]) -> None:

@@ -26,7 +26,8 @@ class Phase:
 class Recipe:
     """One run. `patients` of the training cohort are split; `unseen_patients` come from a cohort of another seed.
 
-    The learning rate rises over `warmup` of all steps and falls by a cosine; `ema` is the averaged weights' decay per step.
+    The learning rate rises over `warmup` of all steps and falls by a cosine; `ema` is the averaged weights' decay per step;
+    `kind_loss` weighs the second lesson, which of the phantom's kinds a clip is.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Recipe:
     warmup: float
     ema: float
     dropout: float
+    kind_loss: float
     reestimate_clips: int
     margin: int
     checkpoint_steps: int

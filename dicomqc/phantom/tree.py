@@ -14,7 +14,7 @@ from dicomqc.phantom.projection import Points, smooth, wander
 
 
 def _unit(vector: Points) -> Points:
-    return np.divide(vector, np.linalg.norm(vector))
+    return np.divide(vector, np.linalg.norm(vector), dtype=np.float64)
 
 
 _AXIS: Final = _unit(np.array([0.62, -0.50, -0.60]))
@@ -45,7 +45,8 @@ class Heart:
         s, phi, r = np.array(knots, dtype=np.float64).T
         radius = self.radius_mm * r * np.sqrt(np.clip(1.0 - np.clip(s, 0.0, 1.0) ** 2.2, 0.02, 1.0))
         around = np.cos(phi)[:, None] * _FRONT + np.sin(phi)[:, None] * _SIDE
-        return ((s - _MIDDLE) * self.length_mm)[:, None] * _AXIS + radius[:, None] * around
+        points: Points = ((s - _MIDDLE) * self.length_mm)[:, None] * _AXIS + radius[:, None] * around
+        return points
 
     def outline(self) -> Points:
         """Points [N,3] all over the wall, whose projection's hull is the heart's shadow."""

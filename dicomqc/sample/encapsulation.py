@@ -116,11 +116,18 @@ def _by_markers(walk: Walk, fragments: Sequence[Fragment], last: int) -> list[Se
     """A frame ends with the fragment that ends in FFD9, which cannot occur inside coded data; up to frame `last`."""
     groups: list[Sequence[Fragment]] = []
     current: list[Fragment] = []
+    before = b""
     for fragment in fragments:
+        data = read_fragments(walk, [fragment])
+        if not current and not data.rstrip(_PADDING):
+            # A fragment of padding alone belongs to the frame before it, and holds nothing of it.
+            continue
         current.append(fragment)
-        if without_padding(read_fragments(walk, [fragment])) is not None:
+        # The marker itself may be split between two fragments.
+        if without_padding(before + data) is not None:
             groups.append(current)
-            current = []
+            current, data = [], b""
             if len(groups) == last:
                 break
+        before = data[-1:]
     return groups

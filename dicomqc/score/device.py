@@ -1,26 +1,21 @@
-"""Where the model runs, by the name that people type."""
+"""Which device the model runs on."""
 
 import torch
 
 from dicomqc.core.errors import ConfigError
 
-AUTO, CPU, CUDA = "auto", "cpu", "cuda"
 
-
-def select(name: str) -> str:
-    """The torch device for `auto`, `cpu`, `cuda` or `cuda:N`; auto takes the first GPU, else the CPU.
-
-    Raises ConfigError for a device that is not there: a node pinned to a GPU must not fall back unseen.
-    """
-    kind, colon, number = name.partition(":")
-    if kind == CPU and not colon:
-        return CPU
-    if kind not in {AUTO, CUDA} or (colon and not (kind == CUDA and number.isdecimal())):
-        raise ConfigError(f"score.device: {name} is not auto, cpu, cuda or cuda:N")
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    index = int(number or 0)
-    if index < count:
-        return f"{CUDA}:{index}"
-    if kind == AUTO:
-        return CPU
-    raise ConfigError(f"score.device: there is no {name} here ({count} CUDA devices)")
+def select(name: str) -> torch.device:
+    """The device that `auto`, `cpu`, `cuda` or `cuda:N` means here. Raises ConfigError where it is not there."""
+    if name == "auto":
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"score.device: {name} is not auto, cpu, cuda or cuda:N") from error
+    if device.type == "cpu":
+        return torch.device("cpu")
+    index = device.index or 0
+    if device.type != "cuda" or index >= torch.cuda.device_count():
+        raise ConfigError(f"score.device: there is no {name} here; auto takes what there is")
+    return torch.device("cuda", index)

@@ -1,13 +1,13 @@
-"""The scorer: sampled frames to P(unsatisfactory), and the start-up checks without which no scorer is handed out (I13)."""
+"""The scorer, and the one way to get it: weights verified, self-test passed, provenance fixed (I8, I13)."""
 
 import math
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
+from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 from typing import Protocol
 
 import numpy as np
+import structlog
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -15,75 +15,82 @@ from torch import nn
 from dicomqc.core.cine import Failure
 from dicomqc.core.errors import ConfigError, PermanentError
 from dicomqc.core.options import ScoreOptions
-from dicomqc.core.verdict import Mode, Provenance, Score
+from dicomqc.core.verdict import Mode, ModelRef, Provenance, Score
 from dicomqc.models import registry, selftest, weights
 from dicomqc.models.registry import ModelVersion
 from dicomqc.sample.decode import check_codecs
 from dicomqc.sample.spec import FrameSpec
 from dicomqc.sample.tensor import normalise
-from dicomqc.score import device as devices
+from dicomqc.score import device
+
+log = structlog.get_logger()
+
+# On a CPU a batch costs what its clips cost one by one, so that waiting for a second clip would only delay the first.
+_CPU_CLIPS, _CUDA_CLIPS = 1, 16
 
 
 class Scorer(Protocol):
-    """An engine with weights: `engine`, `precision` and `device` go into every verdict that rests on it (I8)."""
+    """Whatever turns clips into scores; one engine, precision and device for its whole life."""
 
     @property
     def engine(self) -> str:
-        """What computes."""
+        """The name of the runtime."""
         ...
 
     @property
     def precision(self) -> str:
-        """The arithmetic."""
+        """fp32 or bf16."""
         ...
 
     @property
     def device(self) -> str:
-        """Where it computes: cpu or cuda:N."""
+        """cpu or cuda:N."""
+        ...
+
+    @property
+    def max_clips(self) -> int:
+        """How many clips one call may hold."""
         ...
 
     def score(self, frames: NDArray[np.uint8]) -> list[Score]:
-        """Clips uint8 [N,T,S,S] to one score each. Raises PermanentError (scorer_failed) where a logit is not finite."""
+        """Clips of grey levels uint8 [N,T,S,S] to one score each. Raises PermanentError (scorer_failed)."""
         ...
 
 
+@dataclass(frozen=True, slots=True)
 class TorchScorer:
-    """Eager PyTorch in fp32. `model` takes float [N,C,T,S,S] and gives logits [N,1] of the positive class, unsatisfactory."""
+    """PyTorch eager in fp32. `network` is in eval mode on the device that `device` names."""
 
-    engine = "torch"
-    precision = "fp32"
+    network: nn.Module
+    spec: FrameSpec
+    device: str
+    engine: str = "torch"
+    precision: str = "fp32"
 
-    def __init__(self, model: nn.Module, spec: FrameSpec, device: str) -> None:
-        if device != devices.CPU:
-            # Convolutions would take TF32 by default, and the verdict says fp32.
-            torch.backends.cudnn.allow_tf32 = False
-        self.device = device
-        self._model = model.eval().to(device)
-        self._spec = spec
+    @property
+    def max_clips(self) -> int:
+        """How many clips one call may hold."""
+        return _CPU_CLIPS if self.device == "cpu" else _CUDA_CLIPS
 
     def score(self, frames: NDArray[np.uint8]) -> list[Score]:
-        """Clips uint8 [N,T,S,S] to one score each; `seconds` is the call's time divided by N. Raises PermanentError."""
+        """Clips of grey levels uint8 [N,T,S,S] to one score each. Raises PermanentError (scorer_failed)."""
         began = perf_counter()
-        with torch.inference_mode():
-            batch = torch.from_numpy(np.array(frames, dtype=np.uint8, order="C")).to(self.device)
-            logits: list[float] = self._model(normalise(batch, self._spec)).reshape(len(frames)).double().tolist()
-        if not all(map(math.isfinite, logits)):
-            raise PermanentError("the model gave a logit that is not finite", reason=Failure.SCORER_FAILED.value)
-        seconds = (perf_counter() - began) / max(len(frames), 1)
-        return [Score(logit=x, p_unsatisfactory=sigmoid(x), seconds=seconds) for x in logits]
-
-
-def sigmoid(logit: float) -> float:
-    """The probability of a logit, without overflow at either end."""
-    if logit >= 0:
-        return 1.0 / (1.0 + math.exp(-logit))
-    odds = math.exp(logit)
-    return odds / (1.0 + odds)
+        try:
+            with torch.inference_mode():
+                # A copy, since a read-only array cannot back a tensor.
+                batch = torch.from_numpy(np.array(frames, dtype=np.uint8, order="C")).to(self.device)
+                logits = self.network(normalise(batch, self.spec)).flatten().tolist()
+        except RuntimeError as error:
+            raise PermanentError(f"the model call failed ({type(error).__name__})", reason=Failure.SCORER_FAILED) from error
+        if len(logits) != len(frames) or not all(map(math.isfinite, logits)):
+            raise PermanentError("the model did not give one finite logit a clip", reason=Failure.SCORER_FAILED)
+        seconds = (perf_counter() - began) / len(frames)
+        return [Score(logit=x, p_unsatisfactory=_logistic(x), seconds=seconds) for x in logits]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedModel:
-    """A scorer that passed its start-up checks, the version that it runs, and what its verdicts will say of it."""
+    """A scorer that passed the self-test of its version, and what every verdict of it rests on."""
 
     scorer: Scorer
     version: ModelVersion
@@ -91,35 +98,52 @@ class LoadedModel:
 
 
 def open_scorer(options: ScoreOptions) -> LoadedModel:
-    """Load the pinned version and try it on its golden cine. Raises ConfigError, IntegrityError: then the stage must not start.
+    """Load the pinned model, or refuse to start (I13).
 
-    `enforce` on demonstration weights is refused: nobody filters patients by accident.
+    Raises ConfigError (no such model or device, a missing codec, demonstration weights in mode enforce) and IntegrityError
+    (a file that is not what was published, a failed self-test).
     """
-    version = registry.resolve(options.model, options.registry)
-    card = version.card
-    if options.mode is Mode.ENFORCE and card.demonstration and not options.allow_demonstration:
+    if options.precision != "fp32":
+        raise ConfigError(f"score.precision: the torch engine computes in fp32, not {options.precision}")
+    model = registry.resolve(options.model, options.registry)
+    if model.card.demonstration and options.mode is Mode.ENFORCE and not options.allow_demonstration:
         raise ConfigError(
-            f"score.allow_demonstration: mode enforce would filter patients' cines by {version.ref}, whose card says "
-            "demonstration; use mode observe or other weights"
+            f"score.model: {model.ref} has demonstration weights, trained on simulated angiograms; mode enforce would filter "
+            "patients by them. Run them in mode observe, or pin weights that are fit for patients"
         )
+    registry.verify(model.folder)
     check_codecs()
-    registry.verify(version.folder)
-    scorer = TorchScorer(weights.load(version), card.spec, devices.select(options.device))
-    selftest.golden(version, scorer)
-    provenance = Provenance(
-        model=version.ref,
-        threshold=card.threshold if options.threshold is None else options.threshold,
+    where = device.select(options.device)
+    scorer = TorchScorer(weights.load(model).to(where), model.card.spec, str(where))
+    selftest.golden(model, scorer)
+    loaded = LoadedModel(scorer=scorer, version=model, provenance=_provenance(model.ref, scorer, model.card.threshold, options))
+    if model.card.demonstration:
+        log.warning("demonstration_weights_are_not_valid_for_patients", model=str(model.ref))
+    log.info("model_loaded", model=str(model.ref), engine=scorer.engine, precision=scorer.precision, device=scorer.device)
+    return loaded
+
+
+def _provenance(ref: ModelRef, scorer: Scorer, card_threshold: float, options: ScoreOptions) -> Provenance:
+    return Provenance(
+        model=ref,
+        threshold=card_threshold if options.threshold is None else options.threshold,
         engine=scorer.engine,
         precision=scorer.precision,
         device=scorer.device,
         software_version=_software_version(),
         mode=options.mode,
     )
-    return LoadedModel(scorer=scorer, version=version, provenance=provenance)
 
 
 def _software_version() -> str:
     try:
-        return installed_version("dicomqc")
+        return version("dicomqc")
     except PackageNotFoundError:
         return "unknown"
+
+
+def _logistic(logit: float) -> float:
+    if logit >= 0:
+        return 1.0 / (1.0 + math.exp(-logit))
+    grown = math.exp(logit)
+    return grown / (1.0 + grown)

@@ -4,9 +4,13 @@ import re
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import fields
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Table
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateTable
 
 from dicomqc import settings
 from dicomqc.core.cine import Failure, FrameRateSource, Refusal
@@ -21,7 +25,7 @@ from dicomqc.receive.status import Reason
 ROOT = Path(__file__).resolve().parents[2]
 LEDGER = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-EVENT = re.compile(r"\b(?:log|say|get_logger\(\))\.?(?:info|warning|error)?\(\s*\"([a-z_]+)\"")
+EVENT = re.compile(r"\b(?:log|say|get_logger\(\))\.?(?:info|warning|error|exception)?\(\s*\"([a-z_]+)\"")
 MARKDOWN = sorted(
     p for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/*.md")) if ".venv" not in p.parts
 )
@@ -44,7 +48,7 @@ def undocumented(names: Iterable[str], text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("table", tables.metadata.sorted_tables, ids=lambda t: t.name)
-def test_every_column_has_a_row_in_the_data_dictionary(table) -> None:
+def test_every_column_has_a_row_in_the_data_dictionary(table: Table) -> None:
     text = section(LEDGER, f"`{table.name}`", level=3)
     assert undocumented(table.columns.keys(), text) == []
     documented = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
@@ -60,7 +64,7 @@ def test_every_documented_table_exists() -> None:
     ("title", "reasons"),
     [("Ineligible", Refusal), ("Quarantined", Failure), ("Deliveries", SendFailure), ("Refused at the door", Reason)],
 )
-def test_the_lists_of_reasons_are_closed(title, reasons) -> None:
+def test_the_lists_of_reasons_are_closed(title: str, reasons: type[StrEnum]) -> None:
     text = section(LEDGER, title, level=3)
     assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == set(reasons)
 
@@ -111,14 +115,11 @@ def test_every_sql_example_runs_on_the_schema() -> None:
 
 
 def _schema() -> list[str]:
-    from sqlalchemy.dialects import sqlite  # SQLAlchemy's home is dicomqc.ledger; here only its DDL is printed
-    from sqlalchemy.schema import CreateTable
-
     return [str(CreateTable(t).compile(dialect=sqlite.dialect())) for t in tables.metadata.sorted_tables]
 
 
 @pytest.mark.parametrize("page", MARKDOWN, ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_links_between_pages_lead_somewhere(page) -> None:
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if "://" in target:
             continue
@@ -136,5 +137,5 @@ def _anchor(title: str) -> str:
 
 
 @pytest.mark.parametrize("record", sorted((ROOT / "docs" / "adr").glob("*.md")), ids=lambda p: p.stem)
-def test_decisions_have_at_most_forty_lines(record) -> None:
+def test_decisions_have_at_most_forty_lines(record: Path) -> None:
     assert len(record.read_text(encoding="utf-8").splitlines()) <= 40

@@ -60,7 +60,9 @@ def test_every_stage_killed_in_turn_loses_nothing(tmp_path: Path, downstream: tu
         for number, (stage, file) in enumerate(zip(("receive", "score", "send"), files, strict=True), start=1):
             before = until(lambda: len(running.stages()) == 3 and running.stages(), "three stages")
             os.kill(before[stage], signal.SIGKILL)
-            until(lambda: stage in running.stages() and running.stages()[stage] != before[stage], f"{stage} is back", seconds=30)
+            until(
+                lambda: stage in running.stages() and running.stages()[stage] != before[stage], f"{stage} is back", seconds=30
+            )
             port = until(lambda: _listening_port(node), "the receiver's port")
             until(lambda: _accepted(port, file, node), f"file {number} accepted", seconds=60)
         until(lambda: len(list(downstream[1].iterdir())) == 3, "three files downstream", seconds=90)
@@ -94,7 +96,11 @@ def test_by_default_other_modalities_are_rejected_and_logged_and_with_all_they_a
     with node.serve() as running:
         for other in others:
             storescu(running.port or 0, other, options=("-xy",))
-        until(lambda: len(node.records()) == 4 and all(r.state == "judged" for r in node.records().values()), "verdicts", seconds=60)
+        until(
+            lambda: len(node.records()) == 4 and all(r.state == "judged" for r in node.records().values()),
+            "verdicts",
+            seconds=60,
+        )
     assert {(r.outcome, r.reason) for r in node.records().values()} == {("ineligible", "not_a_cine_angiogram")}
 
 

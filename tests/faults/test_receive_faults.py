@@ -1,4 +1,4 @@
-"""kill -9 of the receiver at each of its crash points: what was acknowledged is there, what was not comes again (I1, I2, I3)."""
+"""kill -9 of the receiver at each crash point: what was acknowledged is there, what was not comes again (I1, I2, I3)."""
 
 from pathlib import Path
 

@@ -46,7 +46,7 @@ def test_i10_everything_arrives_and_nothing_before_its_verdict(tmp_path: Path, p
 
 
 def _add(outbox: Outbox, number: int) -> tuple[str, bytes]:
-    part10, ds = small_object(size=1000 + number)
+    part10, _ = small_object(size=1000 + number)
     instance = outbox.add(part10, series=f"1.2.8.{number}")
     return instance.sop_instance_uid, part10[-instance.size_bytes :]
 
@@ -62,5 +62,9 @@ def time_passes(ledger: Ledger) -> None:
 def _asked_before_judged(ledger: Ledger) -> int:
     e, d, i = tables.events, tables.deliveries, tables.instances
     with ledger.read() as conn:
-        judged = sa.exists().where(e.c.subject == "instance", e.c.subject_id == d.c.instance_id, e.c.move == "judge", e.c.at <= d.c.asked_at)
-        return conn.execute(sa.select(sa.func.count()).select_from(d.join(i, i.c.id == d.c.instance_id)).where(~judged)).scalar_one()
+        judged = sa.exists().where(
+            e.c.subject == "instance", e.c.subject_id == d.c.instance_id, e.c.move == "judge", e.c.at <= d.c.asked_at
+        )
+        return conn.execute(
+            sa.select(sa.func.count()).select_from(d.join(i, i.c.id == d.c.instance_id)).where(~judged)
+        ).scalar_one()

@@ -4,13 +4,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pydicom.filereader import read_file_meta_info
 
 from dicomqc.core.errors import IntegrityError
 from dicomqc.core.options import StorageClasses
 from dicomqc.ledger import instances
 from dicomqc.spool import read
 from tests.support import shared
+from tests.support.peers import dcmtk_storescp
 from tests.support.receiver import dcmtk, receiver
+from tests.support.scu import association, send
 
 pytestmark = pytest.mark.dcmtk
 
@@ -27,7 +30,7 @@ PROPOSE = {
     "1.2.840.10008.1.2.4.90": "-xv",
     "1.2.840.10008.1.2.5": "-xr",
 }
-# storescu writes these back as it read them, so the whole way can be compared byte for byte.
+# One of each transfer syntax, encapsulation and byte order.
 EXACT = (
     "philips_integris_h_left_75f_15fps.dcm",
     "ge_dl_phantom_im7.dcm",
@@ -57,6 +60,10 @@ def storescu(port: int, *arguments: str | Path) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
+def find(name: str) -> Path:
+    return shared.require(shared.XA / name if (shared.XA / name).exists() else shared.OTHER / name)
+
+
 def data_set(path: Path) -> bytes:
     return path.read_bytes()[read.locate(path).offset :]
 
@@ -67,17 +74,34 @@ def test_echoscu(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_i4_what_storescu_sends_is_stored_as_sent(tmp_path: Path, name: str) -> None:
-    folder = shared.XA if (shared.XA / name).exists() else shared.OTHER
-    source = shared.require(folder / name)
+def test_i4_what_storescu_sends_is_stored_as_storescp_stores_it_bit_for_bit(tmp_path: Path, name: str) -> None:
+    """storescu re-encodes lengths, so the measure is what DCMTK's own storescp +B receives from it."""
+    source = find(name)
     syntax = read.locate(source).transfer_syntax_uid
+    reference = tmp_path / "reference"
+    reference.mkdir()
+    with dcmtk_storescp(reference) as port:
+        assert storescu(port, "-R", PROPOSE[syntax], source).returncode == 0
     with receiver(tmp_path, storage_classes=StorageClasses.ALL) as node:
         sent = storescu(node.port, "-R", PROPOSE[syntax], source)
         assert sent.returncode == 0, sent.stderr
         (row,) = instances.every_held(node.ledger)
         assert row.transfer_syntax_uid == syntax
-        assert read.verify(node.spool.root, row.path, row.digest)
+        (expected,) = reference.iterdir()
+        assert data_set(node.spool.root / row.path) == data_set(expected)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_i4_what_is_sent_raw_is_stored_as_it_lies_in_the_file(tmp_path: Path, name: str) -> None:
+    source = find(name)
+    place = read.locate(source)
+    sop_class = str(read_file_meta_info(source).MediaStorageSOPClassUID)
+    with receiver(tmp_path, storage_classes=StorageClasses.ALL) as node:
+        with association(node.port, ((sop_class, (place.transfer_syntax_uid,)),)) as assoc:
+            assert send(assoc, source) == 0x0000
+        (row,) = instances.every_held(node.ledger)
         assert data_set(node.spool.root / row.path) == data_set(source)
+        assert read.verify(node.spool.root, row.path, row.digest)
 
 
 def test_a_65_character_sop_instance_uid_is_refused_by_name_and_leaves_nothing(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """C-STORE from a pynetdicom peer: what Success means, what is refused and with which status (I1–I4, I13)."""
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -196,3 +197,29 @@ def test_a_transfer_whose_connection_breaks_leaves_nothing(node: Receiver) -> No
         assoc.dul.socket.close()
         until(lambda: node.temporaries() == [])
     assert node.objects() == []
+
+
+def test_i3_eight_associations_that_send_the_same_objects_at_once_leave_each_of_them_once(
+    node: Receiver, tmp_path: Path
+) -> None:
+    files = [
+        part10(tmp_path / f"{n}.dcm", identifiers(instance=f"1.2.3.{n}") + pixels(bytes(50_000)), instance=f"1.2.3.{n}")
+        for n in range(6)
+    ]
+    statuses: list[int] = []
+
+    def sender() -> None:
+        with association(node.port) as assoc:
+            statuses.extend(send(assoc, path) for path in files)
+
+    threads = [threading.Thread(target=sender) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert statuses == [0x0000] * 48
+    rows = list(instances.every_held(node.ledger))
+    assert sorted(row.sop_instance_uid for row in rows) == [f"1.2.3.{n}" for n in range(6)]
+    assert all(read.verify(node.spool.root, row.path, row.digest) for row in rows)
+    assert len(node.objects()) == 6
+    assert node.temporaries() == []

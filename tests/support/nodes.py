@@ -96,9 +96,10 @@ class Node:
         command = [sys.executable, "-m", module, "serve", "--only", only, "--supervised", f"--config={self.config}"]
         environment = {**os.environ, **({} if crash_at is None else {"CRASH_AT": crash_at})}
         pipe = subprocess.PIPE
-        with self.log.open("a") as log, subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=log, text=True
-        ) as process:
+        with (
+            self.log.open("a") as log,
+            subprocess.Popen(command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=log, text=True) as process,
+        ):
             try:
                 line = process.stdout.readline() if process.stdout else ""
                 assert line, f"{only} did not start: {self.log.read_text()[-2000:]}"

@@ -40,12 +40,9 @@ def association(
 
 def send(assoc: Any, path: Path) -> int:
     """C-STORE the data set of a Part 10 file, byte for byte, with the UIDs of its file meta; returns the status."""
-    before = _config.STORE_SEND_CHUNKED_DATASET
+    # Left on: senders in several threads share the setting, and without it pynetdicom would encode the data set anew.
     _config.STORE_SEND_CHUNKED_DATASET = True
-    try:
-        status = assoc.send_c_store(path)
-    finally:
-        _config.STORE_SEND_CHUNKED_DATASET = before
+    status = assoc.send_c_store(path)
     return int(status.Status) if "Status" in status else -1
 
 

@@ -1,0 +1,89 @@
+"""What the decoder process runs: verify the bytes, sample the cine, answer. It may crash; nobody else is hurt.
+
+It imports neither torch nor SQLAlchemy, holds no lease, and ends when its parent does.
+"""
+
+import multiprocessing
+import os
+import resource
+import signal
+import threading
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Literal
+
+from dicomqc import crashpoints
+from dicomqc.core.cine import Failure
+from dicomqc.core.errors import IntegrityError
+from dicomqc.sample.decode import check_codecs
+from dicomqc.sample.pipeline import Sampled, sample_cine
+from dicomqc.sample.spec import FrameSpec
+from dicomqc.spool import read
+
+READY = "ready"
+
+
+def serve(connection: Connection, spec: FrameSpec, short: Literal["refuse", "pad"], memory_bytes: int) -> None:
+    """Answer requests (path, digest or null) with a `Sampled` or a `Failure` until the connection ends; never returns."""
+    code = 1
+    try:
+        _obey_only_the_parent()
+        # Loads every codec, so that the memory limit counts what a cine asks for and not the libraries.
+        check_codecs()
+        _limit_memory(memory_bytes)
+        connection.send(READY)
+        while True:
+            path, digest = connection.recv()
+            connection.send(sample_verified(path, digest, spec, short))
+    except (EOFError, BrokenPipeError):
+        code = 0
+    finally:
+        # Without Python's own ending, which would print a traceback with whatever values an object put into it.
+        os._exit(code)
+
+
+def sample_verified(path: Path, digest: str | None, spec: FrameSpec, short: Literal["refuse", "pad"]) -> Sampled | Failure:
+    """Sample the file at `path` if its bytes are those of `digest` (null: whatever they are), before and after (I4)."""
+    try:
+        before = _identity(path)
+        if digest is not None and read.digest(path) != digest:
+            return Failure.DIGEST_MISMATCH
+        crashpoints.reach("sample.before_decode", digest or "")
+        sampled = sample_cine(path, spec, short=short)
+        # A file that was touched meanwhile is read once more: a resend replaces it by the same bytes.
+        if digest is not None and _identity(path) != before and read.digest(path) != digest:
+            return Failure.DIGEST_MISMATCH
+    except IntegrityError as error:
+        return Failure(error.reason)
+    except FileNotFoundError:
+        return Failure.FILE_MISSING
+    except OSError:
+        return Failure.UNEXPECTED
+    except MemoryError:
+        return Failure.DECODER_MEMORY
+    return sampled
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _obey_only_the_parent() -> None:
+    """Ctrl-C and a service manager's SIGTERM reach the whole group; whether a decode goes on is the parent's to say."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(0)
+
+
+def _limit_memory(memory_bytes: int) -> None:
+    """At most so much address space beyond what is mapped now; a decoder that asks for more gets a MemoryError."""
+    mapped = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + memory_bytes, mapped + memory_bytes))

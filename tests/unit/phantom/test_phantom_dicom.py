@@ -1,0 +1,58 @@
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.encaps import generate_frames
+
+from dicomqc.phantom import cohort, dicom
+from dicomqc.phantom.plan import EXPLICIT_VR_LE, JPEG_LOSSLESS_SV1
+
+_PLAN = cohort.plan(31, 1)[0]
+
+
+def _pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (5, 48, 40), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("syntax", [JPEG_LOSSLESS_SV1, EXPLICIT_VR_LE])
+def test_pixels_come_back_exactly_and_the_same_plan_gives_the_same_bytes(tmp_path: Path, syntax: str) -> None:
+    plan = replace(_PLAN, transfer_syntax_uid=syntax)
+    path = dicom.write(plan, _pixels(), tmp_path / "a.dcm")
+    ds = pydicom.dcmread(path)
+    assert ds.file_meta.TransferSyntaxUID == syntax
+    assert ds.file_meta.MediaStorageSOPInstanceUID == ds.SOPInstanceUID == plan.sop_instance_uid
+    assert ds.SOPClassUID == "1.2.840.10008.5.1.4.1.1.12.1"
+    assert np.array_equal(ds.pixel_array, _pixels())
+    assert dicom.write(plan, _pixels(), tmp_path / "b.dcm").read_bytes() == path.read_bytes()
+
+
+def test_jpeg_frames_are_lossless_with_selection_value_1(tmp_path: Path) -> None:
+    path = dicom.write(replace(_PLAN, transfer_syntax_uid=JPEG_LOSSLESS_SV1), _pixels(), tmp_path / "a.dcm")
+    ds = pydicom.dcmread(path)
+    for frame in generate_frames(ds.PixelData, number_of_frames=5):
+        scan = frame.index(b"\xff\xda")
+        assert b"\xff\xc3" in frame
+        assert frame[scan + 7] == 1
+
+
+@pytest.mark.parametrize("rate", [15.0, 7.5, 30.0])
+def test_the_frame_rate_is_found_where_the_increment_pointer_points(tmp_path: Path, rate: float) -> None:
+    ds = pydicom.dcmread(dicom.write(replace(_PLAN, frame_rate_hz=rate), _pixels(), tmp_path / "a.dcm"))
+    assert ds.FrameIncrementPointer == 0x00181063
+    assert 1000.0 / float(ds.FrameTime) == pytest.approx(rate, rel=1e-4)
+    assert ds.NumberOfFrames == 5
+
+
+def test_labels_name_every_file(tmp_path: Path) -> None:
+    plans = cohort.plan(31, 3, ineligible=0.5)
+    items = [(plan, tmp_path / f"{index}.dcm") for index, plan in enumerate(plans)]
+    cohort._write_labels(items, tmp_path)
+    with (tmp_path / cohort.LABELS_FILE).open(encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    assert [row["path"] for row in rows] == [path.name for _, path in items]
+    assert [row["sop_instance_uid"] for row in rows] == [plan.sop_instance_uid for plan in plans]
+    assert [row["label"] == "satisfactory" for row in rows] == [plan.satisfactory for plan in plans]
+    assert [row["eligible"] for row in rows] == [str(plan.eligible) for plan in plans]
