@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dicomqc.core import options
 from dicomqc.core.errors import ConfigError
@@ -140,7 +140,14 @@ class DestinationSection(_Section):
     port: Annotated[int, Field(ge=1, le=65535)]
     """Its TCP port."""
     decompress: bool = False
-    """Where it refuses the received syntax: send a lossless Explicit VR LE copy instead of giving up."""
+    """Where it refuses the received syntax: send a lossless Explicit VR LE copy. Not available yet: only false."""
+
+    @field_validator("decompress")
+    @classmethod
+    def _as_received_only(cls, value: bool) -> bool:
+        if value:
+            raise ValueError("not available yet: data sets are sent in the transfer syntax they came in")
+        return value
 
 
 class Retry(_Section):

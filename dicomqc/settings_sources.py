@@ -85,10 +85,17 @@ def _place(target: dict[str, Any], key: str, value: object) -> None:
 
 
 def _value(text: str, name: str) -> Any:
+    """A YAML string, list, mapping or null; a number or a word for a boolean stays text, which the setting's own type reads.
+
+    So AE title 007 keeps its zeros, and host :: is no mapping.
+    """
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{name}: not a YAML value") from error
+    if value is None or isinstance(value, str | list) or (isinstance(value, dict) and text.lstrip().startswith("{")):
+        return value
+    return text
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

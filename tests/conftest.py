@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -9,9 +10,11 @@ from tests.support import databases
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """The URL of one real PostgreSQL for the whole session."""
-    yield from databases.postgres_server(tmp_path_factory.mktemp("postgres"))
+    # Outside pytest's numbered folders: a later session may clear those away, and a socket's path must stay short.
+    with TemporaryDirectory(prefix="dicomqc-pg-", ignore_cleanup_errors=True) as folder:
+        yield from databases.postgres_server(Path(folder))
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -87,7 +87,9 @@ def best_threshold(labels: Values, scores: Values) -> float:
     return float((levels[best] + below) / 2.0)
 
 
-def report(labels: Values, scores: Values, patients: Sequence[str], threshold: float, *, seed: int, rounds: int = 1000) -> Report:
+def report(
+    labels: Values, scores: Values, patients: Sequence[str], threshold: float, *, seed: int, rounds: int = 1000
+) -> Report:
     """Every figure of the paper's Table 2 at a threshold that was frozen before."""
     tp, fn, fp, tn = counts(labels, scores, threshold)
     low, high = auc_interval(labels, scores, patients, seed=seed, rounds=rounds)

@@ -54,6 +54,9 @@ def build(name: str, dropout: float, outputs: int = 1) -> nn.Module:
         for child_name, child in module.named_children():
             if isinstance(child, nn.Conv3d) and child.groups > 1:
                 setattr(module, child_name, _SinglePrecisionConv3d.like(child))
+            elif type(child).__name__ == "Swish":
+                # pytorchvideo's own backward is slower and reads a deprecated attribute; the function is the same.
+                setattr(module, child_name, nn.SiLU())
             elif isinstance(child, nn.Dropout):
                 child.p = dropout
     return model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]

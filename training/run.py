@@ -5,7 +5,7 @@ import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -100,7 +100,14 @@ def record_split(run: Run, clips: Clips, split: Split) -> None:
     (run.folder / "splits.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def environment() -> dict[str, str]:
     """The software that a run's figures depend on."""
-    found = {name: version(name) for name in _PACKAGES}
-    return {"python": sys.version.split()[0], "machine": platform.machine(), "dicomqc": version("dicomqc"), **found}
+    found = {name: _version(name) for name in ("dicomqc", *_PACKAGES)}
+    return {"python": sys.version.split()[0], "machine": platform.machine(), **found}

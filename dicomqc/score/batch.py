@@ -1,119 +1,70 @@
-"""From files to verdicts: the one way that the worker and `dicomqc score` share.
+"""From sampled cines to verdicts: the assembling of one micro-batch, without IO, for worker and command line alike."""
 
-Cines are decoded ahead of the model, answered in order, and each failure stays with the cine that caused it.
-"""
-
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dicomqc.core.cine import CineHeader, Eligible, Failure, Refused
+from dicomqc.core.cine import Eligible, Failure, Refused
 from dicomqc.core.errors import PermanentError
 from dicomqc.core.verdict import Outcome, Provenance, Score, Verdict, outcome_of
 from dicomqc.sample.pipeline import Sampled
-from dicomqc.score import device
-from dicomqc.score.decode_process import Request
-from dicomqc.score.decoder import Decoders
 from dicomqc.score.engine import LoadedModel, Scorer
-
-# Batching does not help this network on the CPU (docs/benchmarks.md), and single clips overlap best with decoding.
-CPU_CLIPS, GPU_CLIPS = 1, 8
-_POLL_SECONDS = 0.1
-CONFLICT = "two attributes give frame rates that differ by more than 1 fps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Examined:
-    """What became of one file: a verdict, or why there is none. `header` is null where none could be read."""
+class Clip:
+    """What the model sees of one cine: uint8 [T,S,S], and its 1-based frame numbers."""
 
-    header: CineHeader | None
-    result: Verdict | Failure
+    frames: NDArray[np.uint8]
+    frame_numbers: tuple[int, ...]
 
 
-def examine(
-    requests: Iterable[Request],
-    loaded: LoadedModel,
-    decoders: Decoders,
-    stopped: Callable[[], bool] = lambda: False,
-) -> Iterator[Examined]:
-    """Decode, score and judge each file; one answer per request, in their order, fewer only once `stopped`.
+def judge(batch: Sequence[Sampled | Failure], loaded: LoadedModel) -> list[Verdict | Failure]:
+    """A verdict or failure for each cine, in the batch's order; one model call for all that are eligible."""
+    clips = {i: clip for i, sampled in enumerate(batch) if (clip := clip_of(sampled)) is not None}
+    scores = dict(zip(clips, score_each(loaded.scorer, [c.frames for c in clips.values()]), strict=True))
+    return [_conclude(sampled, clips.get(i), scores.get(i), loaded.provenance) for i, sampled in enumerate(batch)]
 
-    Raises TransientError where no decoder can be started, and what a scorer raises beside PermanentError.
-    """
-    clips = CPU_CLIPS if loaded.provenance.device == device.CPU else GPU_CLIPS
-    pending = iter(requests)
-    ahead: deque[Future[Sampled | Failure]] = deque()
+
+def clip_of(sampled: Sampled | Failure) -> Clip | None:
+    """The eligible clip, or null where there is nothing to score."""
+    if isinstance(sampled, Failure) or sampled.frames is None or not isinstance(sampled.decision, Eligible):
+        return None
+    return Clip(frames=sampled.frames, frame_numbers=sampled.decision.frame_numbers)
+
+
+def score_each(scorer: Scorer, clips: Sequence[NDArray[np.uint8]]) -> list[Score | Failure]:
+    """One score or failure for each clip uint8 [T,S,S]; after a failed call each is tried alone, so that one cannot fail all."""
+    if not clips:
+        return []
     try:
-        while not stopped():
-            ahead.extend(decoders.submit(request) for request in islice(pending, clips + len(decoders) - len(ahead)))
-            if not ahead:
-                return
-            answers = _take(ahead, clips, stopped)
-            yield from _judge(answers, loaded)
-    finally:
-        for future in ahead:
-            future.cancel()
+        return list(scorer.score(np.stack(clips)))
+    except PermanentError as error:
+        if len(clips) == 1:
+            return [Failure(error.reason)]
+    return [score for clip in clips for score in score_each(scorer, [clip])]
 
 
-def verdict_of(sampled: Sampled, score: Score | None, provenance: Provenance) -> Verdict:
-    """The verdict on one sampled cine: a refusal, or the score that its eligible frames were given."""
-    header, decision = sampled.header, sampled.decision
-    if isinstance(decision, Eligible) and score is not None:
-        outcome, refusal, numbers = outcome_of(score.p_unsatisfactory, provenance.threshold), None, decision.frame_numbers
-        detail = CONFLICT if header is not None and header.frame_rate_conflict else ""
-    elif isinstance(decision, Refused) and score is None:
-        outcome, refusal, numbers, detail = Outcome.INELIGIBLE, decision.reason, (), decision.detail
-    else:
-        raise ValueError("a cine is either scored or refused")
+def _conclude(
+    sampled: Sampled | Failure, clip: Clip | None, score: Score | Failure | None, provenance: Provenance
+) -> Verdict | Failure:
+    if isinstance(sampled, Failure):
+        return sampled
+    if isinstance(score, Failure):
+        return score
+    refused = sampled.decision if isinstance(sampled.decision, Refused) else None
+    header = sampled.header
     return Verdict(
-        outcome=outcome,
-        refusal=refusal,
-        detail=detail,
+        outcome=Outcome.INELIGIBLE if score is None else outcome_of(score.p_unsatisfactory, provenance.threshold),
+        refusal=None if refused is None else refused.reason,
+        detail="" if refused is None else refused.detail,
         score=score,
         provenance=provenance,
         frame_rate_hz=None if header is None else header.frame_rate_hz,
         frame_rate_source=None if header is None else header.frame_rate_source,
         frames=None if header is None else header.frames,
-        frame_numbers=numbers,
+        frame_numbers=() if clip is None else clip.frame_numbers,
         seconds_decode=sampled.seconds_decode,
     )
-
-
-def _take(ahead: deque[Future[Sampled | Failure]], clips: int, stopped: Callable[[], bool]) -> list[Sampled | Failure]:
-    """The next answers, in order: waits for the first, then takes what is ready, up to one model call."""
-    while not ahead[0].done():
-        if stopped():
-            return []
-        wait([ahead[0]], timeout=_POLL_SECONDS)
-    answers: list[Sampled | Failure] = []
-    while ahead and len(answers) < clips and ahead[0].done():
-        answers.append(ahead.popleft().result())
-    return answers
-
-
-def _judge(answers: Sequence[Sampled | Failure], loaded: LoadedModel) -> Iterator[Examined]:
-    eligible = [a for a in answers if isinstance(a, Sampled) and a.frames is not None]
-    scores = iter(_scores(eligible, loaded.scorer))
-    for answer in answers:
-        if isinstance(answer, Failure):
-            yield Examined(header=None, result=answer)
-            continue
-        score = next(scores) if answer.frames is not None else None
-        result = score if isinstance(score, Failure) else verdict_of(answer, score, loaded.provenance)
-        yield Examined(header=answer.header, result=result)
-
-
-def _scores(clips: Sequence[Sampled], scorer: Scorer) -> list[Score | Failure]:
-    if not clips:
-        return []
-    try:
-        return [*scorer.score(np.stack([c.frames for c in clips if c.frames is not None]))]
-    except PermanentError:
-        if len(clips) == 1:
-            return [Failure.SCORER_FAILED]
-        # One clip spoilt the call: the others are innocent.
-        return [score for clip in clips for score in _scores([clip], scorer)]

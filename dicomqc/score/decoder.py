@@ -4,6 +4,7 @@ A crash, a hang or hunger for memory is a `Failure` of the one cine that was bei
 """
 
 import multiprocessing
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -27,7 +28,7 @@ _CONTEXT: Final = multiprocessing.get_context("spawn")
 
 
 class DecoderProcess:
-    """One decoder process, started when first needed. Not for several threads at once, but `close` may come from any.
+    """One decoder process, started when first needed. For one thread at a time; only `kill` may come from others.
 
     `memory_bytes` is address space beyond the libraries' own; `seconds` is the limit for one cine.
     """
@@ -44,28 +45,19 @@ class DecoderProcess:
         self._seconds = seconds
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
-        self._closed = False
+        self._killed = False
 
     def sample(self, path: Path, digest: str | None) -> Sampled | Failure:
         """Sample the cine at `path`, whose bytes must be those of `digest` (null: whatever they are).
 
         Raises TransientError where the process itself cannot start or was closed.
         """
-        connection = self.start()
-        try:
-            connection.send((path, digest))
-        except OSError:
-            # It died between two cines, which is no fault of this one.
-            self._drop()
-            connection = self.start()
-            connection.send((path, digest))
+        connection = self._ask(path, digest)
         if not connection.poll(self._seconds):
-            self._drop()
             return self._failed(Failure.DECODER_TIMED_OUT)
         try:
             answer: Sampled | Failure = connection.recv()
         except (EOFError, OSError):
-            self._drop()
             return self._failed(Failure.DECODER_CRASHED)
         if isinstance(answer, Sampled) and answer.frames is not None:
             # What crosses a process border comes out writable.
@@ -76,7 +68,9 @@ class DecoderProcess:
         """Start the process unless it runs, and wait until it is ready. Raises TransientError."""
         if self._process is not None and self._connection is not None and self._process.is_alive():
             return self._connection
-        self._drop()
+        self.close()
+        if self._killed:
+            raise TransientError("the decoder process was closed")
         ours, theirs = _CONTEXT.Pipe()
         process = _CONTEXT.Process(target=child.serve, args=(theirs, *self._arguments), daemon=True, name="dicomqc-decoder")
         process.start()
@@ -87,8 +81,8 @@ class DecoderProcess:
             ready = ours.poll(_START_SECONDS) and ours.recv() == child.READY
         except (EOFError, OSError):
             ready = False
-        if not ready or self._closed:
-            self._drop()
+        if not ready or self._killed:
+            self.close()
             raise TransientError("the decoder process does not start")
         return ours
 
@@ -97,24 +91,38 @@ class DecoderProcess:
         """The process id of the running decoder, null where none runs."""
         return None if self._process is None else self._process.pid
 
+    def kill(self) -> None:
+        """Kill the process for good, from any thread; a `sample` that waits for it raises TransientError. `close` follows."""
+        self._killed = True
+        # A process object that its owner has just closed raises ValueError, and then there is nothing left to kill.
+        with suppress(ValueError):
+            if (process := self._process) is not None:
+                process.kill()
+
     def close(self) -> None:
-        """Kill the process; a `sample` that waits for it in another thread fails at once."""
-        self._closed = True
-        process = self._process
+        """End the process; the next `sample` starts another."""
+        process, connection = self._process, self._connection
+        self._process = self._connection = None
         if process is not None:
             process.kill()
+            process.join()
+            process.close()
+        if connection is not None:
+            connection.close()
+
+    def _ask(self, path: Path, digest: str | None) -> Connection:
+        connection = self.start()
+        try:
+            connection.send((path, digest))
+        except OSError:
+            # It died between two cines, which is no fault of this one.
+            self.close()
+            raise TransientError("the decoder process died before it was asked") from None
+        return connection
 
     def _failed(self, failure: Failure) -> Failure:
-        if self._closed:
+        self.close()
+        if self._killed:
             raise TransientError("the decoder process was closed")
         log.warning("decoder_replaced", reason=failure.value)
         return failure
-
-    def _drop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-            self._process.close()
-        if self._connection is not None:
-            self._connection.close()
-        self._process = self._connection = None

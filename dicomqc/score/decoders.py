@@ -50,8 +50,10 @@ class Decoders:
         """End every process and thread."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for decoder in self._all:
-            decoder.close()
+            decoder.kill()
         self._threads.shutdown(wait=True)
+        for decoder in self._all:
+            decoder.close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,33 +1,51 @@
-"""Files judged without a node: the worker's own decoder and scorer, and no ledger."""
+"""Judging files without a node: the worker's decoder, batch and verdicts, without its ledger."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dicomqc.core.cine import CineHeader, Failure
+from dicomqc.core.cine import Failure
 from dicomqc.core.verdict import Verdict
-from dicomqc.score.batch import examine
-from dicomqc.score.decode_process import Request
-from dicomqc.score.decoder import PROCESSES, Decoders
+from dicomqc.sample.pipeline import Sampled
+from dicomqc.score.decoder import SECONDS
+from dicomqc.score.decoders import Decoders
 from dicomqc.score.engine import LoadedModel
+from dicomqc.score.stream import Request, judge_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredFile:
-    """One file and its verdict, or the failure that kept it from one. `header` is null where none could be read."""
+    """What became of one file: a verdict or a failure, never both. `seconds`: decode and model call together."""
 
     path: Path
-    header: CineHeader | None
-    result: Verdict | Failure
+    sampled: Sampled | None
+    verdict: Verdict | None
+    failure: Failure | None
+    seconds: float | None
 
 
-def score_files(paths: Sequence[Path], loaded: LoadedModel, *, short: Literal["refuse", "pad"]) -> Iterator[ScoredFile]:
-    """Judge files in their order, one result each; no content of a file raises. Raises TransientError."""
-    processes = min(PROCESSES, len(paths))
-    if not processes:
-        return
-    requests = (Request(path=path, digest=None) for path in paths)
-    with Decoders.open(loaded.version.card.spec, short, processes=processes) as decoders:
-        for path, examined in zip(paths, examine(requests, loaded, decoders), strict=True):
-            yield ScoredFile(path=path, header=examined.header, result=examined.result)
+def score_files(
+    paths: Iterable[Path],
+    loaded: LoadedModel,
+    *,
+    short: Literal["refuse", "pad"] = "refuse",
+    decoders: int = 1,
+    seconds: float = SECONDS,
+) -> Iterator[ScoredFile]:
+    """Judge each file, in order; `seconds` limits the decoding of one. Raises TransientError where no decoder starts."""
+    with Decoders(loaded.version.card.spec, short=short, count=decoders, seconds=seconds) as pool:
+        requests = (Request(key=path, path=path, digest=None) for path in paths)
+        for judged in judge_all(requests, pool, loaded, cancelled=lambda: False):
+            verdict = judged.result if isinstance(judged.result, Verdict) else None
+            yield ScoredFile(
+                path=judged.key,
+                sampled=judged.sampled,
+                verdict=verdict,
+                failure=judged.result if isinstance(judged.result, Failure) else None,
+                seconds=None if verdict is None else _seconds(verdict),
+            )
+
+
+def _seconds(verdict: Verdict) -> float:
+    return (verdict.seconds_decode or 0.0) + (0.0 if verdict.score is None else verdict.score.seconds)

@@ -1,205 +1,204 @@
-"""The score stage: leases instances, has them decoded and scored, and commits one verdict each, until told to stop.
+"""The scoring worker: claim, decode, score, judge; every write that ends work carries its lease's token (I5, I6).
 
-Every claim ends: judged, put back, quarantined, given back at a stop, or lost to somebody else (I5, I6).
+It may be killed at any instant: what it held is claimed again when its lease expires.
 """
 
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 from dicomqc import crashpoints
+from dicomqc.core import retry
 from dicomqc.core.cine import Failure
 from dicomqc.core.errors import LeaseLost, TransientError, Unavailable
 from dicomqc.core.instance import ClaimedInstance
 from dicomqc.core.options import ScoreOptions
-from dicomqc.core.retry import GiveUp, after_scoring_failure, backoff_seconds
 from dicomqc.core.verdict import Verdict
 from dicomqc.ledger import leases, verdicts
 from dicomqc.ledger.engine import Ledger
-from dicomqc.score.batch import examine
-from dicomqc.score.decode_process import Request
-from dicomqc.score.decoder import Decoders
+from dicomqc.score.decoders import Decoders
 from dicomqc.score.engine import LoadedModel, open_scorer
-from dicomqc.score.keeper import LeaseKeeper
+from dicomqc.score.heartbeat import Heartbeat
+from dicomqc.score.stream import Judged, Request, judge_all
 from dicomqc.spool import layout
 
 log = structlog.get_logger()
 
-LEASE_SECONDS = 60.0
-POLL_SECONDS = 0.25
-EXPIRE_EVERY_SECONDS = 1.0
-_LONGEST_BACKOFF_SECONDS = 10.0
-# The bytes are not what was received: no attempt can change that (I4).
-AT_ONCE = frozenset({Failure.DIGEST_MISMATCH, Failure.FILE_MISSING})
+LEASE_SECONDS: Final = 60.0
+IDLE_SECONDS: Final = 0.25
+_EXPIRE_SECONDS: Final = 1.0
+_FIRST_PAUSE_SECONDS: Final = 0.5
+_MAX_PAUSE_SECONDS: Final = 30.0
+# Another attempt reads the same bytes: these are for a person.
+_HOPELESS: Final = frozenset({Failure.DIGEST_MISMATCH, Failure.FILE_MISSING})
 
 
 def run_score(
-    ledger: Ledger, options: ScoreOptions, spool_root: Path, stop: threading.Event, owner: str, ready: Callable[[], None]
+    ledger: Ledger,
+    options: ScoreOptions,
+    spool_root: Path,
+    stop: threading.Event,
+    owner: str,
+    ready: Callable[[], None] | None = None,
+    *,
+    lease_seconds: float = LEASE_SECONDS,
 ) -> None:
-    """Score until `stop` is set, then give unfinished work back and return within ten seconds; `ready` once it can begin.
+    """Score until `stop`: then the clip in the model is finished and the rest given back, within seconds.
 
-    `owner` names this process in the leases. Lives through an absent ledger. Raises ConfigError, IntegrityError, and
-    TransientError where no decode process can be started at first.
+    `ready` is called once model and decoder stand. Raises ConfigError, IntegrityError, TransientError at the start only.
     """
     loaded = open_scorer(options)
-    with Decoders.open(loaded.version.card.spec, options.short) as decoders:
-        said = loaded.provenance
-        log.info("model_loaded", model=str(said.model), engine=said.engine, precision=said.precision, device=said.device)
-        ready()
-        _endure(Worker(ledger, options, spool_root, loaded, decoders, stop, owner), stop)
-    log.info("score_stopped")
-
-
-class Worker:
-    """One worker on one ledger; `step` is one round, `set_aside` what follows a round that raised."""
-
-    def __init__(  # noqa: PLR0917 - the stage's parts, wired once
-        self,
-        ledger: Ledger,
-        options: ScoreOptions,
-        spool_root: Path,
-        loaded: LoadedModel,
-        decoders: Decoders,
-        stop: threading.Event,
-        owner: str,
-        *,
-        lease_seconds: float = LEASE_SECONDS,
-    ) -> None:
-        self._ledger = ledger
-        self._options = options
-        self._spool_root = spool_root
-        self._loaded = loaded
-        self._decoders = decoders
-        self._stop = stop
-        self._owner = owner
-        self._lease_seconds = lease_seconds
-        self._unfinished: dict[str, ClaimedInstance] = {}
-        self._next_expiry_at = 0.0
-
-    def step(self) -> float:
-        """Claim and finish one batch; returns the seconds to wait before the next. Raises Unavailable."""
-        self._expire()
-        claimed = leases.claim(self._ledger, owner=self._owner, limit=self._options.batch, lease_seconds=self._lease_seconds)
-        if not claimed:
-            return POLL_SECONDS
-        self._unfinished = {c.token: c for c in claimed}
-        log.info("claimed", count=len(claimed))
-        with LeaseKeeper(self._ledger, self._unfinished, lease_seconds=self._lease_seconds) as keeper:
-            for c in claimed:
-                crashpoints.reach("score.after_claim", c.instance.digest)
-            self._finish(claimed, keeper)
-        if self._unfinished:
-            self._give_back()
-        return 0.0
-
-    def set_aside(self, error: Exception) -> None:
-        """End the claims of a round that raised: the node's own troubles cost no attempt, a defect costs one (I6)."""
-        try:
-            if isinstance(error, TransientError):
-                self._give_back()
-            else:
-                for claimed in [*self._unfinished.values()]:
-                    self._fail(claimed, Failure.UNEXPECTED)
-        except Unavailable:
-            # The leases expire by themselves.
-            self._unfinished.clear()
-
-    def _expire(self) -> None:
-        if time.monotonic() < self._next_expiry_at:
-            return
-        expired = leases.expire(self._ledger, max_attempts=self._options.max_attempts)
-        if expired:
-            log.warning("leases_expired", count=expired)
-        self._next_expiry_at = time.monotonic() + EXPIRE_EVERY_SECONDS
-
-    def _finish(self, claimed: Sequence[ClaimedInstance], keeper: LeaseKeeper) -> None:
-        requests = [Request(path=layout.resolve(self._spool_root, c.instance.path), digest=c.instance.digest) for c in claimed]
-        results = examine(requests, self._loaded, self._decoders, self._stop.is_set)
-        # A stop ends the answers early.
-        for c, examined in zip(claimed, results, strict=False):
-            if not keeper.holds(c.token):
-                self._drop(c)
-            elif isinstance(examined.result, Verdict):
-                self._judge(c, examined.result)
-            else:
-                self._fail(c, examined.result)
-
-    def _judge(self, claimed: ClaimedInstance, verdict: Verdict) -> None:
-        crashpoints.reach("score.before_commit", claimed.instance.digest)
-        if self._write(claimed, partial(verdicts.judge, self._ledger, claimed.token, verdict)):
-            crashpoints.reach("score.after_commit", claimed.instance.digest)
-            seconds = (verdict.seconds_decode or 0.0) + (0.0 if verdict.score is None else verdict.score.seconds)
-            reason = None if verdict.refusal is None else verdict.refusal.value
-            log.info(
-                "judged", instance=claimed.instance.id, outcome=verdict.outcome.value, reason=reason, seconds=round(seconds, 4)
-            )
-
-    def _fail(self, claimed: ClaimedInstance, failure: Failure) -> None:
-        reason, token = failure.value, claimed.token
-        decision = after_scoring_failure(
-            attempts=claimed.attempts,
-            max_attempts=self._options.max_attempts,
-            alone=claimed.alone,
-            reason=reason,
-            jitter=random.random(),  # noqa: S311 - no secret
+    with (
+        Decoders(loaded.version.card.spec, short=options.short) as decoders,
+        Heartbeat(ledger, lease_seconds=lease_seconds) as heartbeat,
+    ):
+        decoders.start()
+        worker = Worker(
+            ledger=ledger,
+            options=options,
+            spool_root=spool_root,
+            owner=owner,
+            lease_seconds=lease_seconds,
+            loaded=loaded,
+            decoders=decoders,
+            heartbeat=heartbeat,
         )
-        if failure in AT_ONCE or isinstance(decision, GiveUp):
-            act, event = partial(leases.quarantine, self._ledger, token, reason=reason), "quarantined"
-        else:
-            delay = decision.delay_seconds
-            act = partial(leases.put_back, self._ledger, token, delay_seconds=delay, reason=reason, alone_next=True)
-            event = "put_back"
-        if self._write(claimed, act):
-            log.warning(event, instance=claimed.instance.id, reason=reason, attempts=claimed.attempts)
+        if ready is not None:
+            ready()
+        worker.run(stop)
 
-    def _write(self, claimed: ClaimedInstance, act: Callable[[], None]) -> bool:
-        """Whether the claim was ended by `act`; waits for an absent ledger, since the work is done already."""
+
+@dataclass(slots=True, kw_only=True)
+class Worker:
+    """The claim loop over one loaded model. `held` are the claims whose work has not ended, by token; `begun` their decoded part."""
+
+    ledger: Ledger
+    options: ScoreOptions
+    spool_root: Path
+    owner: str
+    lease_seconds: float
+    loaded: LoadedModel
+    decoders: Decoders
+    heartbeat: Heartbeat
+    held: dict[str, ClaimedInstance] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    next_expiry: float = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop`; what goes wrong is logged and tried again after a pause."""
         failures = 0
+        while not stop.is_set():
+            try:
+                pause = 0.0 if self.work_once(stop) else IDLE_SECONDS
+                failures = 0
+            except TransientError as error:
+                failures += 1
+                pause = _pause_seconds(failures)
+                log.warning("scoring_waits", error=type(error).__name__, attempts=failures, seconds=pause)
+                self._let_go(blame=False)
+            except Exception:  # noqa: BLE001 - the worker's boundary: one bad round must not end the stage
+                failures += 1
+                pause = _pause_seconds(failures)
+                log.error("scoring_failed", exc_info=True, attempts=failures, seconds=pause)
+                self._let_go(blame=True)
+            stop.wait(pause)
+
+    def work_once(self, stop: threading.Event) -> bool:
+        """Claim one batch and bring it to its end, or to `stop`; whether there was any. Raises Unavailable, TransientError."""
+        if time.monotonic() >= self.next_expiry:
+            leases.expire(self.ledger, max_attempts=self.options.max_attempts)
+            self.next_expiry = time.monotonic() + _EXPIRE_SECONDS
+        claimed = leases.claim(self.ledger, owner=self.owner, limit=self.options.batch, lease_seconds=self.lease_seconds)
+        self.held.update({c.token: c for c in claimed})
+        self.heartbeat.hold(self.held.keys())
+        for c in claimed:
+            crashpoints.reach("score.after_claim", c.instance.digest)
+        for judged in judge_all(self._requests(claimed), self.decoders, self.loaded, cancelled=stop.is_set):
+            self._conclude(judged, stop)
+        # Only a stop, or leases lost on the way, leave something over; releasing passes lost ones over.
+        self._let_go(blame=False)
+        return bool(claimed)
+
+    def _requests(self, claimed: Sequence[ClaimedInstance]) -> Iterator[Request[ClaimedInstance]]:
+        for c in claimed:
+            if self.heartbeat.holds(c.token):
+                self.begun.add(c.token)
+                path = layout.resolve(self.spool_root, c.instance.path)
+                yield Request(key=c, path=path, digest=c.instance.digest)
+
+    def _conclude(self, judged: Judged[ClaimedInstance], stop: threading.Event) -> None:
+        """Write what one claim came to; an absent ledger is waited for as long as the worker may."""
+        claimed, failures = judged.key, 0
         while True:
             try:
-                act()
+                self._write(claimed, judged.result)
             except LeaseLost:
-                self._drop(claimed)
-                return False
-            except Unavailable as error:
+                log.warning("lease_lost", instance=claimed.instance.id)
+            except Unavailable:
                 failures += 1
-                log.warning("ledger_unavailable", error=type(error).__name__, attempts=failures)
-                if self._stop.wait(_backoff(failures)):
+                if stop.wait(_pause_seconds(failures)):
                     raise
-            else:
-                self._unfinished.pop(claimed.token, None)
-                return True
+                continue
+            self._forget(claimed.token)
+            return
 
-    def _drop(self, claimed: ClaimedInstance) -> None:
-        log.warning("lease_lost", instance=claimed.instance.id)
-        self._unfinished.pop(claimed.token, None)
+    def _write(self, claimed: ClaimedInstance, result: Verdict | Failure) -> None:
+        if isinstance(result, Failure):
+            self._fail(claimed, result)
+            return
+        crashpoints.reach("score.before_commit", claimed.instance.digest)
+        verdicts.judge(self.ledger, claimed.token, result)
+        crashpoints.reach("score.after_commit", claimed.instance.digest)
+        log.info("judged", instance=claimed.instance.id, outcome=result.outcome.value, reason=result.refusal)
 
-    def _give_back(self) -> None:
-        leases.release(self._ledger, list(self._unfinished))
-        log.info("given_back", count=len(self._unfinished))
-        self._unfinished.clear()
+    def _fail(self, claimed: ClaimedInstance, failure: Failure) -> None:
+        decision = self._decide(claimed, failure)
+        if isinstance(decision, retry.GiveUp):
+            leases.quarantine(self.ledger, claimed.token, reason=failure.value)
+            log.error("quarantined", instance=claimed.instance.id, reason=failure.value, attempts=claimed.attempts)
+            return
+        leases.put_back(self.ledger, claimed.token, delay_seconds=decision.delay_seconds, reason=failure.value, alone_next=True)
+        log.warning("put_back", instance=claimed.instance.id, reason=failure.value, attempts=claimed.attempts)
 
+    def _decide(self, claimed: ClaimedInstance, failure: Failure) -> retry.Retry | retry.GiveUp:
+        if failure in _HOPELESS:
+            return retry.GiveUp(failure.value)
+        return retry.after_scoring_failure(
+            attempts=claimed.attempts,
+            max_attempts=self.options.max_attempts,
+            alone=claimed.alone,
+            reason=failure.value,
+            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+        )
 
-def _backoff(failures: int) -> float:
-    wait = backoff_seconds(failures, first_seconds=0.5, jitter=random.random())  # noqa: S311 - no secret
-    return min(wait, _LONGEST_BACKOFF_SECONDS)
-
-
-def _endure(worker: Worker, stop: threading.Event) -> None:
-    failures = 0
-    while not stop.is_set():
+    def _let_go(self, *, blame: bool) -> None:
+        """Give unended work back, attempts included; with `blame`, what had begun goes back as failed, each to be tried alone."""
+        guilty = [c for token, c in self.held.items() if blame and token in self.begun]
+        innocent = [token for token in self.held if not (blame and token in self.begun)]
         try:
-            wait = worker.step()
-            failures = 0
-        except Exception as error:  # noqa: BLE001 - the worker's boundary: no defect and no absent ledger may end it
-            failures += 1
-            say = log.warning if isinstance(error, TransientError) else log.error
-            say("score_step_failed", exc_info=error, attempts=failures)
-            worker.set_aside(error)
-            wait = _backoff(failures)
-        stop.wait(wait)
+            leases.release(self.ledger, innocent)
+            for c in guilty:
+                with suppress(LeaseLost):
+                    self._fail(c, Failure.UNEXPECTED)
+        except Unavailable:
+            # Then the leases expire, which comes to the same a little later.
+            log.warning("leases_left_to_expire", count=len(self.held))
+        for token in list(self.held):
+            self._forget(token)
+
+    def _forget(self, token: str) -> None:
+        self.heartbeat.drop(token)
+        self.held.pop(token, None)
+        self.begun.discard(token)
+
+
+def _pause_seconds(failures: int) -> float:
+    pause = retry.backoff_seconds(failures, first_seconds=_FIRST_PAUSE_SECONDS, jitter=0.5)
+    return min(pause, _MAX_PAUSE_SECONDS)

@@ -111,7 +111,7 @@ def test_a_foreign_database_is_left_alone(ledger_url: str) -> None:
 
 @pytest.mark.parametrize("url", ["mysql://x/y", "not a url", "sqlite://"])
 def test_unusable_urls_are_configuration_errors(url: str) -> None:
-    with pytest.raises(ConfigError, match="ledger.url"):
+    with pytest.raises(ConfigError, match=r"ledger\.url"):
         open_ledger(url, create=True)
 
 

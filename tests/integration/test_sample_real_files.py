@@ -9,7 +9,6 @@ import pytest
 from pydicom.encaps import get_frame
 
 from dicomqc.core.cine import Eligible, FrameRateSource, Refusal, Refused
-from dicomqc.sample import tags
 from dicomqc.sample.decode import decode_frames
 from dicomqc.sample.elements import Walk
 from dicomqc.sample.encapsulation import frame_fragments, read_fragments
@@ -61,6 +60,7 @@ OUTCOMES = {
     "no_file_meta.dcm": Refusal.NOT_DICOM,
     "palette_ot.dcm": Refusal.NOT_DICOM,
 }
+HAS_HEADER = {Refusal.NOT_A_CINE_ANGIOGRAM, Refusal.TOO_SHORT}
 
 
 def inspect(path: Path) -> Inspected:
@@ -179,20 +179,25 @@ def test_fragments_without_an_offset_table_are_put_together():
 
 
 def test_truncated_pixel_data_are_said_to_be_truncated():
-    for name in ("mr_truncated.dcm", "fuzz_buf_half.dcm", "enhanced_mr_10f_j2k_too_short.dcm", "fuzz_mf_nf_million.dcm"):
+    for name in ("mr_truncated.dcm", "fuzz_buf_half.dcm", "fuzz_mf_nf_million.dcm"):
         frames = decode_frames(require(OTHER / name), inspect(OTHER / name), (1,))
         assert isinstance(frames, Refused), name
         assert frames.reason is Refusal.TRUNCATED, name
 
 
+def test_a_file_that_lacks_only_its_last_delimiter_keeps_its_last_frame():
+    path = require(OTHER / "enhanced_mr_10f_j2k_too_short.dcm")
+    frames = decode_frames(path, inspect(path), (9, 10))
+    assert not isinstance(frames, Refused)
+    assert frames[1].std() > 10
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", sorted(path.name for path in [*OTHER.glob("*.dcm"), *XA.glob("*.dcm")]))
+@pytest.mark.parametrize("name", [*(n for n, reason in OUTCOMES.items() if reason in HAS_HEADER), *GE, LEFT_CORONARY.name])
 def test_headers_say_what_pydicom_says(name: str):
     path = OTHER / name if (OTHER / name).exists() else XA / name
-    inspected = read_header(path)
-    if isinstance(inspected, Refused):
-        pytest.skip(f"refused: {inspected.reason}")
-    ds, header = pydicom.dcmread(path, stop_before_pixels=True), inspected.header
+    inspected = inspect(path)
+    ds, header = pydicom.dcmread(path, stop_before_pixels=True, force=True), inspected.header
     assert header.sop_instance_uid == ds.get("SOPInstanceUID", "")
     assert header.series_instance_uid == ds.get("SeriesInstanceUID", "")
     assert header.modality == ds.get("Modality", "")
@@ -201,9 +206,9 @@ def test_headers_say_what_pydicom_says(name: str):
     assert (header.bits_allocated, header.bits_stored) == (ds.get("BitsAllocated"), ds.get("BitsStored"))
     assert inspected.high_bit == ds.get("HighBit")
     assert header.photometric == ds.get("PhotometricInterpretation", "")
-    assert header.has_pixel_data is (
-        "PixelData" in pydicom.dcmread(path, specific_tags=[tags.PIXEL_DATA]) or name.endswith("too_short.dcm")
-    )
+    # pydicom reads a J2K file without its last delimiter as an empty data set; the pixel data are there.
+    whole = pydicom.dcmread(path, force=True)
+    assert header.has_pixel_data is ("PixelData" in whole or name == "enhanced_mr_10f_j2k_too_short.dcm")
 
 
 def test_the_shared_files_are_left_alone():

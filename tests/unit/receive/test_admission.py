@@ -2,13 +2,21 @@ from dataclasses import replace
 
 import pytest
 
-from dicomqc.core.options import ReceiveOptions
+from dicomqc.core.options import ReceiveOptions, StorageClasses
 from dicomqc.receive import admission
 from dicomqc.receive.admission import Caller, Rejection
 from dicomqc.spool.capacity import Level
-from tests.support.receiver import receive_options
 
-OPTIONS = receive_options(max_associations=2)
+OPTIONS = ReceiveOptions(
+    ae_title="DICOMQC",
+    host="127.0.0.1",
+    port=0,
+    allowed_callers=(),
+    called_ae_required=False,
+    max_associations=2,
+    network_timeout_seconds=20.0,
+    storage_classes=StorageClasses.ANGIOGRAPHY,
+)
 CALLER = Caller(calling_ae="CATHLAB", called_ae="DICOMQC", peer="10.0.0.7")
 
 

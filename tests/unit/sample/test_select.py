@@ -1,40 +1,15 @@
 """Eligibility: one reason each, in the documented order."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from dicomqc.core.cine import CineHeader, Eligible, FrameRateSource, Refusal, Refused
+from dicomqc.core.cine import Eligible, FrameRateSource, Refusal, Refused
 from dicomqc.sample.select import ANGIOGRAPHY_CLASSES, SECONDARY_CAPTURE_CLASSES, decodable, eligibility
 from dicomqc.sample.spec import RESNET_2D, X3D_S
 from dicomqc.sample.syntaxes import SYNTAXES
+from tests.support.sample_headers import GOOD_HEADER, changed
 
-GOOD = CineHeader(
-    sop_class_uid="1.2.840.10008.5.1.4.1.1.12.1",
-    sop_instance_uid="1.2.3",
-    study_instance_uid="1.2",
-    series_instance_uid="1.2.1",
-    transfer_syntax_uid="1.2.840.10008.1.2.4.70",
-    modality="XA",
-    frames=75,
-    rows=512,
-    columns=512,
-    samples_per_pixel=1,
-    bits_allocated=8,
-    bits_stored=8,
-    signed=False,
-    photometric="MONOCHROME2",
-    frame_rate_hz=15.0,
-    frame_rate_source=FrameRateSource.FRAME_TIME,
-    frame_rate_conflict=False,
-    subtracted=False,
-    has_pixel_data=True,
-    primary_angle_deg=None,
-    secondary_angle_deg=None,
-    manufacturer="",
-    model_name="",
-)
 # Ordered as the checks are: each breaks one rule.
 BROKEN: list[tuple[dict[str, Any], Refusal]] = [
     ({"sop_class_uid": "1.2.840.10008.5.1.4.1.1.2"}, Refusal.NOT_A_CINE_ANGIOGRAM),
@@ -51,13 +26,13 @@ BROKEN: list[tuple[dict[str, Any], Refusal]] = [
 
 
 def reason(**changes: Any) -> Refusal | None:
-    found = eligibility(replace(GOOD, **changes), X3D_S)
+    found = eligibility(changed(GOOD_HEADER, **changes), X3D_S)
     return found.reason if isinstance(found, Refused) else None
 
 
 @pytest.mark.parametrize(("spec", "numbers"), [(X3D_S, tuple(range(16, 47, 2))), (RESNET_2D, (16, 24, 32, 40))])
 def test_a_good_cine_is_scored_on_the_specs_frames(spec: Any, numbers: tuple[int, ...]):
-    assert eligibility(GOOD, spec) == Eligible(frame_numbers=numbers)
+    assert eligibility(GOOD_HEADER, spec) == Eligible(frame_numbers=numbers)
 
 
 @pytest.mark.parametrize(("changes", "expected"), BROKEN)
@@ -127,7 +102,7 @@ def test_bits_are_8_or_16_and_the_stored_ones_fit(allocated: int | None, stored:
 
 @pytest.mark.parametrize("uid", sorted(SYNTAXES))
 def test_every_syntax_of_the_table_is_decodable(uid: str):
-    assert decodable(replace(GOOD, transfer_syntax_uid=uid)) is None
+    assert decodable(changed(GOOD_HEADER, transfer_syntax_uid=uid)) is None
 
 
 @pytest.mark.parametrize(
@@ -150,12 +125,12 @@ def test_the_whole_window_must_exist(frames: int | None, expected: Refusal | Non
 
 
 def test_padding_repeats_the_last_frame():
-    found = eligibility(replace(GOOD, frames=20), X3D_S, "pad")
+    found = eligibility(changed(GOOD_HEADER, frames=20), X3D_S, "pad")
     assert found == Eligible(frame_numbers=(16, 18, 20, *[20] * 13))
 
 
 def test_padding_needs_the_windows_first_frame_and_changes_no_long_cine():
-    short = eligibility(replace(GOOD, frames=15), X3D_S, "pad")
+    short = eligibility(changed(GOOD_HEADER, frames=15), X3D_S, "pad")
     assert isinstance(short, Refused)
     assert short.reason is Refusal.TOO_SHORT
-    assert eligibility(GOOD, X3D_S, "pad") == eligibility(GOOD, X3D_S)
+    assert eligibility(GOOD_HEADER, X3D_S, "pad") == eligibility(GOOD_HEADER, X3D_S)

@@ -1,0 +1,78 @@
+"""Many cines through decoder and model at once: the pixels of the next are made while the model works on these.
+
+Results come in the order of the requests; only as many cines are in flight as keep both sides busy.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, TimeoutError
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from dicomqc.core.cine import Failure
+from dicomqc.core.verdict import Verdict
+from dicomqc.sample.pipeline import Sampled
+from dicomqc.score import batch
+from dicomqc.score.decoders import Decoders
+from dicomqc.score.engine import LoadedModel
+
+Key = TypeVar("Key")
+_POLL_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(Generic[Key]):
+    """One file to judge; null `digest`: its bytes are whatever they are."""
+
+    key: Key
+    path: Path
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged(Generic[Key]):
+    """What became of one request; `sampled` is null where sampling failed."""
+
+    key: Key
+    sampled: Sampled | None
+    result: Verdict | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class _InFlight(Generic[Key]):
+    key: Key
+    sampled: Future[Sampled | Failure]
+
+
+def judge_all(
+    requests: Iterable[Request[Key]], decoders: Decoders, loaded: LoadedModel, *, cancelled: Callable[[], bool]
+) -> Iterator[Judged[Key]]:
+    """Judge every request; once `cancelled`, the model call under way is finished and the rest is left alone.
+
+    A request is taken from `requests` when its decoding begins or is next in line. Raises TransientError where no decoder starts.
+    """
+    waiting, flight = iter(requests), deque[_InFlight[Key]]()
+    most = loaded.scorer.max_clips
+    while not cancelled():
+        for r in islice(waiting, decoders.count + most - len(flight)):
+            flight.append(_InFlight(r.key, decoders.submit(r.path, r.digest)))
+        if not flight:
+            return
+        if not _is_done(flight[0].sampled):
+            continue
+        ready = [flight.popleft()]
+        while flight and len(ready) < most and flight[0].sampled.done():
+            ready.append(flight.popleft())
+        found = [f.sampled.result() for f in ready]
+        for f, sampled, result in zip(ready, found, batch.judge(found, loaded), strict=True):
+            yield Judged(key=f.key, sampled=None if isinstance(sampled, Failure) else sampled, result=result)
+
+
+def _is_done(future: Future[Sampled | Failure]) -> bool:
+    try:
+        future.exception(timeout=_POLL_SECONDS)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,54 @@
+import numpy as np
+import torch
+
+from training.augment import Strength, augment, draw
+from training.data.cines import Clips
+
+_STILL = Strength(rotate_deg=0, scale=0, translate=0, flip=0, blur=0, log_gamma=0, log_contrast=0, brightness=0, noise=0)
+
+
+def _clips(frames: int = 18) -> Clips:
+    grey = np.random.default_rng(0).integers(40, 200, (3, 1, 32, 32), dtype=np.uint8)
+    numbered = np.broadcast_to(np.arange(frames, dtype=np.uint8)[None, :, None, None], (3, frames, 32, 32))
+    return Clips(
+        frames=np.asarray(grey + numbered),
+        labels=np.zeros(3, np.float32),
+        patients=("a", "b", "c"),
+        kinds=("coronary",) * 3,
+        margin=1,
+    )
+
+
+def test_one_draw_moves_and_tones_every_frame_of_a_clip_alike() -> None:
+    batch = torch.from_numpy(np.repeat(_clips().frames[:, :1], 4, axis=1))
+    changed = augment(batch, 32, Strength(noise=0.0), np.random.default_rng(1))
+    assert torch.equal(changed[:, 0], changed[:, 3])
+    assert not torch.allclose(changed[:, 0], batch[:, 0].float(), atol=1.0)
+    assert changed.min() >= 0
+    assert changed.max() <= 255
+
+
+def test_noise_is_fresh_in_every_frame() -> None:
+    batch = torch.full((1, 3, 32, 32), 100, dtype=torch.uint8)
+    noisy = augment(batch, 32, Strength(**{**_as_dict(_STILL), "noise": 6.0}), np.random.default_rng(1))
+    assert noisy[0].std(dim=0).mean() > 0.3
+
+
+def test_strength_zero_changes_nothing() -> None:
+    batch = torch.from_numpy(_clips().frames)
+    assert torch.allclose(augment(batch, 32, _STILL, np.random.default_rng(1)), batch.float(), atol=1e-3)
+
+
+def test_the_start_jitters_by_the_margin_and_fewer_frames_stride_over_all() -> None:
+    clips = _clips()
+    starts = set()
+    for seed in range(20):
+        batch = draw(clips, np.array([0]), frames=4, rng=np.random.default_rng(seed)).numpy().astype(int)
+        order = batch[0, :, 0, 0] - int(clips.frames[0, 0, 0, 0])
+        assert np.diff(order).tolist() == [4, 4, 4]
+        starts.add(int(order[0]))
+    assert starts == {0, 1, 2}
+
+
+def _as_dict(strength: Strength) -> dict[str, float]:
+    return {name: getattr(strength, name) for name in Strength.__slots__}
