@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomqc.core.cine import Eligible, Failure, Refused
+from dicomqc.core.cine import CineHeader, Eligible, Failure, Refused
 from dicomqc.core.errors import PermanentError
 from dicomqc.core.verdict import Outcome, Provenance, Score, Verdict, outcome_of
 from dicomqc.sample.pipeline import Sampled
 from dicomqc.score.engine import LoadedModel, Scorer
+
+CONFLICT: Final = "another attribute gives a frame rate that differs by more than 1 fps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,7 @@ def clip_of(sampled: Sampled | Failure) -> Clip | None:
 
 
 def score_each(scorer: Scorer, clips: Sequence[NDArray[np.uint8]]) -> list[Score | Failure]:
-    """One score or failure for each clip uint8 [T,S,S]; after a failed call each is tried alone, so that one cannot fail all."""
+    """One score or failure for each clip uint8 [T,S,S]; after a failed call each is tried alone: one must not fail all."""
     if not clips:
         return []
     try:
@@ -59,7 +62,7 @@ def _conclude(
     return Verdict(
         outcome=Outcome.INELIGIBLE if score is None else outcome_of(score.p_unsatisfactory, provenance.threshold),
         refusal=None if refused is None else refused.reason,
-        detail="" if refused is None else refused.detail,
+        detail=refused.detail if refused is not None else _conflict(header),
         score=score,
         provenance=provenance,
         frame_rate_hz=None if header is None else header.frame_rate_hz,
@@ -68,3 +71,8 @@ def _conclude(
         frame_numbers=() if clip is None else clip.frame_numbers,
         seconds_decode=sampled.seconds_decode,
     )
+
+
+def _conflict(header: CineHeader | None) -> str:
+    """A frame rate that another attribute contradicts is used, and said."""
+    return CONFLICT if header is not None and header.frame_rate_conflict else ""

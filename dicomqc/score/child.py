@@ -12,6 +12,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
 
+import cv2
+
 from dicomqc import crashpoints
 from dicomqc.core.cine import Failure
 from dicomqc.core.errors import IntegrityError
@@ -24,35 +26,27 @@ READY = "ready"
 
 
 def serve(connection: Connection, spec: FrameSpec, short: Literal["refuse", "pad"], memory_bytes: int) -> None:
-    """Answer requests (path, digest or null) with a `Sampled` or a `Failure` until the connection ends; never returns."""
-    code = 1
-    try:
-        _obey_only_the_parent()
-        # Loads every codec, so that the memory limit counts what a cine asks for and not the libraries.
-        check_codecs()
-        _limit_memory(memory_bytes)
-        connection.send(READY)
-        while True:
+    """Answer requests (path, digest or null) with a `Sampled` or a `Failure` until the connection ends; `READY` comes first."""
+    _obey_only_the_parent()
+    # The parallelism is that of several decoders; threads of OpenCV would only count against the memory limit.
+    cv2.setNumThreads(1)
+    # Loads every codec, so that the limit counts what a cine asks for and not the libraries.
+    check_codecs()
+    _limit_memory(memory_bytes)
+    _silence()
+    connection.send(READY)
+    while True:
+        try:
             path, digest = connection.recv()
-            connection.send(sample_verified(path, digest, spec, short))
-    except (EOFError, BrokenPipeError):
-        code = 0
-    finally:
-        # Without Python's own ending, which would print a traceback with whatever values an object put into it.
-        os._exit(code)
+        except EOFError:
+            return
+        connection.send(sample_verified(path, digest, spec, short))
 
 
 def sample_verified(path: Path, digest: str | None, spec: FrameSpec, short: Literal["refuse", "pad"]) -> Sampled | Failure:
     """Sample the file at `path` if its bytes are those of `digest` (null: whatever they are), before and after (I4)."""
     try:
-        before = _identity(path)
-        if digest is not None and read.digest(path) != digest:
-            return Failure.DIGEST_MISMATCH
-        crashpoints.reach("sample.before_decode", digest or "")
-        sampled = sample_cine(path, spec, short=short)
-        # A file that was touched meanwhile is read once more: a resend replaces it by the same bytes.
-        if digest is not None and _identity(path) != before and read.digest(path) != digest:
-            return Failure.DIGEST_MISMATCH
+        return _sample(path, digest, spec, short)
     except IntegrityError as error:
         return Failure(error.reason)
     except FileNotFoundError:
@@ -61,6 +55,21 @@ def sample_verified(path: Path, digest: str | None, spec: FrameSpec, short: Lite
         return Failure.UNEXPECTED
     except MemoryError:
         return Failure.DECODER_MEMORY
+    except cv2.error as error:
+        if error.code != cv2.Error.StsNoMem:
+            raise
+        return Failure.DECODER_MEMORY
+
+
+def _sample(path: Path, digest: str | None, spec: FrameSpec, short: Literal["refuse", "pad"]) -> Sampled | Failure:
+    before = _identity(path)
+    if digest is not None and read.digest(path) != digest:
+        return Failure.DIGEST_MISMATCH
+    crashpoints.reach("sample.before_decode", digest or "")
+    sampled = sample_cine(path, spec, short=short)
+    # A file that was touched meanwhile is read once more: a resend replaces it by the same bytes.
+    if digest is not None and _identity(path) != before and read.digest(path) != digest:
+        return Failure.DIGEST_MISMATCH
     return sampled
 
 
@@ -86,4 +95,13 @@ def _end_with_parent() -> None:
 def _limit_memory(memory_bytes: int) -> None:
     """At most so much address space beyond what is mapped now; a decoder that asks for more gets a MemoryError."""
     mapped = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (mapped + memory_bytes, mapped + memory_bytes))
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    soft = mapped + memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def _silence() -> None:
+    """Decoders in C write to standard error as they please, and a traceback could carry a value of the header."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)

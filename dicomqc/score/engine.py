@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dicomqc.core.cine import Failure
-from dicomqc.core.errors import ConfigError, PermanentError
+from dicomqc.core.errors import ConfigError, PermanentError, TransientError
 from dicomqc.core.options import ScoreOptions
 from dicomqc.core.verdict import Mode, ModelRef, Provenance, Score
 from dicomqc.models import registry, selftest, weights
@@ -39,12 +39,12 @@ class Scorer(Protocol):
 
     @property
     def precision(self) -> str:
-        """fp32 or bf16."""
+        """The arithmetic: fp32 or bf16."""
         ...
 
     @property
     def device(self) -> str:
-        """cpu or cuda:N."""
+        """Where it computes: cpu or cuda:N."""
         ...
 
     @property
@@ -96,6 +96,17 @@ class LoadedModel:
     version: ModelVersion
     provenance: Provenance
 
+    def check(self) -> None:
+        """Repeat the self-test, after a failed model call. Raises EngineLost where it is the engine that fails."""
+        try:
+            selftest.golden(self.version, self.scorer)
+        except PermanentError as error:
+            raise EngineLost("the engine no longer passes its self-test") from error
+
+
+class EngineLost(TransientError):
+    """The engine broke while running (a GPU that fell off the bus): the cines are innocent and the process must start anew."""
+
 
 def open_scorer(options: ScoreOptions) -> LoadedModel:
     """Load the pinned model, or refuse to start (I13).
@@ -109,11 +120,14 @@ def open_scorer(options: ScoreOptions) -> LoadedModel:
     if model.card.demonstration and options.mode is Mode.ENFORCE and not options.allow_demonstration:
         raise ConfigError(
             f"score.model: {model.ref} has demonstration weights, trained on simulated angiograms; mode enforce would filter "
-            "patients by them. Run them in mode observe, or pin weights that are fit for patients"
+            "patients by them. Run them in mode observe, or pin weights that are fit for patients "
+            "(score.allow_demonstration is for `dicomqc demo`)"
         )
     registry.verify(model.folder)
     check_codecs()
     where = device.select(options.device)
+    # Convolutions on CUDA take TF32 by default, and the verdict will say fp32.
+    torch.backends.cudnn.allow_tf32 = False
     scorer = TorchScorer(weights.load(model).to(where), model.card.spec, str(where))
     selftest.golden(model, scorer)
     loaded = LoadedModel(scorer=scorer, version=model, provenance=_provenance(model.ref, scorer, model.card.threshold, options))

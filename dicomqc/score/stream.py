@@ -5,7 +5,7 @@ Results come in the order of the requests; only as many cines are in flight as k
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, TimeoutError
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -51,16 +51,17 @@ def judge_all(
 ) -> Iterator[Judged[Key]]:
     """Judge every request; once `cancelled`, the model call under way is finished and the rest is left alone.
 
-    A request is taken from `requests` when its decoding begins or is next in line. Raises TransientError where no decoder starts.
+    A request is taken when its decoding begins or is next in line. Raises TransientError where no decoder starts.
     """
-    waiting, flight = iter(requests), deque[_InFlight[Key]]()
+    waiting = iter(requests)
+    flight: deque[_InFlight[Key]] = deque()
     most = loaded.scorer.max_clips
     while not cancelled():
         for r in islice(waiting, decoders.count + most - len(flight)):
             flight.append(_InFlight(r.key, decoders.submit(r.path, r.digest)))
         if not flight:
             return
-        if not _is_done(flight[0].sampled):
+        if not wait([flight[0].sampled], timeout=_POLL_SECONDS).done:
             continue
         ready = [flight.popleft()]
         while flight and len(ready) < most and flight[0].sampled.done():
@@ -68,11 +69,3 @@ def judge_all(
         found = [f.sampled.result() for f in ready]
         for f, sampled, result in zip(ready, found, batch.judge(found, loaded), strict=True):
             yield Judged(key=f.key, sampled=None if isinstance(sampled, Failure) else sampled, result=result)
-
-
-def _is_done(future: Future[Sampled | Failure]) -> bool:
-    try:
-        future.exception(timeout=_POLL_SECONDS)
-    except TimeoutError:
-        return False
-    return True

@@ -24,7 +24,7 @@ from dicomqc.core.verdict import Verdict
 from dicomqc.ledger import leases, verdicts
 from dicomqc.ledger.engine import Ledger
 from dicomqc.score.decoders import Decoders
-from dicomqc.score.engine import LoadedModel, open_scorer
+from dicomqc.score.engine import EngineLost, LoadedModel, open_scorer
 from dicomqc.score.heartbeat import Heartbeat
 from dicomqc.score.stream import Judged, Request, judge_all
 from dicomqc.spool import layout
@@ -52,7 +52,8 @@ def run_score(
 ) -> None:
     """Score until `stop`: then the clip in the model is finished and the rest given back, within seconds.
 
-    `ready` is called once model and decoder stand. Raises ConfigError, IntegrityError, TransientError at the start only.
+    `ready` is called once model and decoder stand. Raises ConfigError, IntegrityError, TransientError
+    at the start, later only EngineLost: then this process must be started anew.
     """
     loaded = open_scorer(options)
     with (
@@ -77,7 +78,7 @@ def run_score(
 
 @dataclass(slots=True, kw_only=True)
 class Worker:
-    """The claim loop over one loaded model. `held` are the claims whose work has not ended, by token; `begun` their decoded part."""
+    """The claim loop over one loaded model. `held`: claims not yet ended, by token; `begun`: those given to a decoder."""
 
     ledger: Ledger
     options: ScoreOptions
@@ -98,15 +99,19 @@ class Worker:
             try:
                 pause = 0.0 if self.work_once(stop) else IDLE_SECONDS
                 failures = 0
+            except EngineLost:
+                self._let_go(blame=False)
+                raise
             except TransientError as error:
                 failures += 1
                 pause = _pause_seconds(failures)
                 log.warning("scoring_waits", error=type(error).__name__, attempts=failures, seconds=pause)
                 self._let_go(blame=False)
-            except Exception:  # noqa: BLE001 - the worker's boundary: one bad round must not end the stage
+            except Exception:
+                # The worker's boundary: one bad round must not end the stage, whatever it was.
                 failures += 1
                 pause = _pause_seconds(failures)
-                log.error("scoring_failed", exc_info=True, attempts=failures, seconds=pause)
+                log.exception("scoring_failed", attempts=failures, seconds=pause)
                 self._let_go(blame=True)
             stop.wait(pause)
 
@@ -151,6 +156,8 @@ class Worker:
 
     def _write(self, claimed: ClaimedInstance, result: Verdict | Failure) -> None:
         if isinstance(result, Failure):
+            if result is Failure.SCORER_FAILED:
+                self.loaded.check()
             self._fail(claimed, result)
             return
         crashpoints.reach("score.before_commit", claimed.instance.digest)
@@ -179,7 +186,7 @@ class Worker:
         )
 
     def _let_go(self, *, blame: bool) -> None:
-        """Give unended work back, attempts included; with `blame`, what had begun goes back as failed, each to be tried alone."""
+        """Give unended work back, attempts included; with `blame`, what had begun goes back as failed, to be tried alone."""
         guilty = [c for token, c in self.held.items() if blame and token in self.begun]
         innocent = [token for token in self.held if not (blame and token in self.begun)]
         try:
