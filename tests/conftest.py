@@ -6,7 +6,14 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from dicomqc import logs
 from tests.support import databases
+
+
+@pytest.fixture(scope="session", autouse=True)
+def log() -> None:
+    """The log as a node has it: structlog's own default renders tracebacks with local values, slowly."""
+    logs.configure("json", stage="test")
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ def fit(
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(seed)
     model = network.build(recipe.model, recipe.dropout, 1 + len(Kind))
+    network.initialise(model)
     average = network.build(recipe.model, recipe.dropout, 1 + len(Kind))
     average.load_state_dict(model.state_dict())
     optimiser = torch.optim.AdamW(_groups(model, recipe.weight_decay), lr=recipe.learning_rate)

@@ -62,6 +62,18 @@ def build(name: str, dropout: float, outputs: int = 1) -> nn.Module:
     return model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
 
 
+def initialise(model: nn.Module) -> None:
+    """Fresh weights as X3D's authors draw them: He's normal by fan-out, and residual branches that begin as nothing."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)
+            nn.init.zeros_(module.bias)
+        elif isinstance(norm := getattr(module, "norm_c", None), nn.BatchNorm3d):
+            nn.init.zeros_(norm.weight)
+
+
 def first_output(model: nn.Module, name: str) -> nn.Module:
     """The network of one logit that equals the first output of `model`: what was only there to teach is left out."""
     single = build(name, 0.0)

@@ -1,4 +1,4 @@
-"""`dicomqc demo`: a node, a sender and a downstream peer on this machine, over real associations; then what became of each cine."""
+"""`dicomqc demo`: a node, a sender and a downstream peer on this machine, and what became of each cine."""
 
 import tempfile
 import threading
@@ -49,7 +49,7 @@ class _Sent:
 
 
 def run(files: Sequence[Path], *, keep: Path | None, seed: int, console: Console) -> Demonstration:
-    """Send `files` (or simulated studies) through a node to a downstream peer. Raises ConfigError, Unavailable, IntegrityError."""
+    """Send `files` (or simulated studies) through a node to a downstream peer. Raises ConfigError, Unavailable."""
     with ExitStack() as stack:
         if keep is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dicomqc-demo-")))
@@ -192,9 +192,10 @@ def _conclude(
             identical += 1
         elif delivered or there is not None or record.state != "judged":
             wrong.append(f"{s.path.name}: judged {record.outcome}, delivered {delivered}, arrived {there is not None}")
+    judged = sum(r.state == "judged" for _, r in rows)
+    arrival = f"delivered and identical byte for byte {identical}, held back {len(rows) - identical}"
     lines = (
-        f"sent {len(sent)}, judged {sum(r.state == 'judged' for _, r in rows)}, delivered and identical byte for byte {identical}, "
-        f"held back {len(rows) - identical}",
+        f"sent {len(sent)}, judged {judged}, {arrival}",
         *(f"WRONG: {w}" for w in wrong),
         "Demonstration weights, trained on simulated angiograms: these verdicts are not valid for patients.",
     )

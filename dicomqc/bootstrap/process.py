@@ -46,7 +46,8 @@ def owner() -> str:
 
 
 def _stop_with_parent(stop: threading.Event) -> None:
-    while sys.stdin.buffer.read(4096):
+    # Not through sys.stdin: Python aborts at its exit where a thread still holds that buffer's lock.
+    while os.read(sys.stdin.fileno(), 4096):
         pass
     stop.set()
 

@@ -203,6 +203,10 @@ def purge(
         ids = [i for name in names for i in reports.find(opened, name)]
         count, size = upkeep.purge(config, opened, ids=ids, older_than_days=older_than_days, really=yes)
     click.echo(f"{'purged' if yes else 'would purge'}: {count} instances, {size:,} bytes" + ("" if yes else " (add --yes)"))
+    if count < len(ids):
+        click.echo(
+            f"left: {len(ids) - count} instances that are unjudged, purged already, of an open series, or still to be delivered"
+        )
 
 
 @ledger.command()

@@ -52,7 +52,7 @@ def resolve(reference: str, registry: Path | None) -> ModelVersion:
 
 
 def versions(registry: Path | None) -> list[ModelVersion]:
-    """Every version, the shipped ones first, by name and version. Raises ConfigError for an unreadable card."""
+    """Every version, the shipped ones first, by name and version. Raises IntegrityError for an unreadable card."""
     return [
         read(card.parent)
         for root in _roots(registry)
@@ -62,14 +62,14 @@ def versions(registry: Path | None) -> list[ModelVersion]:
 
 
 def read(folder: Path) -> ModelVersion:
-    """The version in `folder`, by its card; `verify` says whether its files are whole. Raises ConfigError."""
+    """The version in `folder`, by its card; `verify` says whether its files are whole. Raises IntegrityError (I13)."""
     path = folder / CARD
     try:
         card = Card.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: unreadable ({type(error).__name__})") from error
+        raise IntegrityError(f"{path}: unreadable ({type(error).__name__})", reason="model_file_changed") from error
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise IntegrityError(f"{path}: {error}", reason="model_file_changed") from error
     spec_sha256 = card.spec.digest()
     ref = ModelRef(name=card.name, version=card.version, weights_sha256=card.weights_sha256, spec_sha256=spec_sha256)
     return ModelVersion(ref=ref, card=card, folder=folder)
@@ -96,6 +96,8 @@ def verify(folder: Path) -> None:
 def import_version(source: Path, registry: Path) -> ModelVersion:
     """Copy a published version into the registry, whole or not at all. Raises ConfigError, IntegrityError."""
     version = read(source)
+    if (shipped() / version.card.name / version.card.version).exists():
+        raise ConfigError(f"{version.ref} is the name of a shipped version, which would hide this one; publish under another")
     with new_version(registry, version.card.name, version.card.version) as folder:
         for name in (*FILES, SUMS):
             if not (source / name).is_file():
@@ -127,7 +129,8 @@ def new_version(registry: Path, name: str, version: str) -> Iterator[Path]:
         for path in (*folder.iterdir(), folder):
             _sync(path)
         folder.rename(target)
-        _sync(target.parent)
+        for parent in (target.parent, registry):
+            _sync(parent)
 
 
 def sha256(path: Path) -> str:

@@ -33,7 +33,7 @@ def build(rng: np.random.Generator, still: Float) -> Detector:
     """Draw a detector for the attenuation `still` [CANVAS,CANVAS]; its window follows the image, as automatic exposure does."""
     centre = still[MARGIN:-MARGIN:4, MARGIN:-MARGIN:4]
     low, high = np.percentile(centre, [2.0, 98.0])
-    span = max(float(high - low), 0.6) * rng.uniform(1.0, 1.6) + 0.35
+    span = max(float(high - low), 0.6) * rng.uniform(1.0, 1.35) + 0.35
     grey_per_neper = 255.0 / span
     base = rng.uniform(215.0, 262.0) + float(low) * grey_per_neper
     gamma = float(np.exp(rng.uniform(np.log(0.75), np.log(1.45))))
@@ -42,7 +42,7 @@ def build(rng: np.random.Generator, still: Float) -> Detector:
     pool = rng.standard_normal((_POOL, _POOL), dtype=np.float32)
     soft = cv2.GaussianBlur(pool, (0, 0), rng.uniform(0.45, 0.95))
     frame = still[MARGIN:-MARGIN, MARGIN:-MARGIN]
-    strength = float(np.exp(rng.uniform(np.log(2.5), np.log(8.0)))) / float(soft.std())
+    strength = float(np.exp(rng.uniform(np.log(2.0), np.log(5.5)))) / float(soft.std())
     sigma = np.clip(np.exp(0.35 * (frame - np.median(centre))), 0.5, 2.2) * strength
     return Detector(
         grey_per_neper=grey_per_neper,

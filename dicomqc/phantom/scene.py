@@ -73,7 +73,7 @@ def build(plan: CinePlan) -> Scene:
         pool=pool,
         pool_bolus=pool_bolus,
         pool_pulse=pulse,
-        nepers_per_mm=body.uniform(0.16, 0.26),
+        nepers_per_mm=body.uniform(0.28, 0.42),
         motion=_motion(plan, body, view, heart, beating=chest),
     )
 
@@ -167,12 +167,12 @@ def _moving_devices(
 def _bolus(plan: CinePlan, rng: np.random.Generator) -> Bolus:
     """When and how strongly the vessels fill."""
     seconds = plan.frames / plan.frame_rate_hz
-    start, strength, reach = rng.uniform(0.1, 1.3), rng.uniform(0.6, 1.0), _NO_REACH_MM
+    start, strength, reach = rng.uniform(0.1, 1.2), rng.uniform(0.8, 1.0), _NO_REACH_MM
     if plan.kind is Kind.LATE_CONTRAST:
         start = rng.uniform(3.1, max(seconds - 0.3, 3.2))
     if plan.kind is Kind.WEAK_FILLING:
         if rng.random() < 0.5:
-            strength = rng.uniform(0.06, 0.2)
+            strength = rng.uniform(0.04, 0.14)
         else:
             strength, reach = rng.uniform(0.4, 0.8), rng.uniform(12.0, 35.0)
     return Bolus(

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from dicomqc.spool import capacity
 log = structlog.get_logger()
 _COMMAND = 0x01
 _LAST = 0x02
+_NAMED_REJECTIONS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +94,15 @@ class Handlers:
         return None
 
     def on_established(self, event: Any) -> None:
-        """Log the contexts that were not accepted: SOP classes and syntaxes are no patient data."""
+        """Log the SOP classes whose contexts were not accepted; a sender that proposes everything fills no log."""
         live = self.associations.get(event.assoc)
         if live is None:
             return
-        for cx in event.assoc.rejected_contexts:
-            live.log.info("context_rejected", sop_class=str(cx.abstract_syntax), transfer_syntax=str(cx.transfer_syntax[0]))
+        rejected = Counter(str(cx.abstract_syntax) for cx in event.assoc.rejected_contexts)
+        for sop_class, count in list(rejected.items())[:_NAMED_REJECTIONS]:
+            live.log.info("context_rejected", sop_class=sop_class, count=count)
+        if len(rejected) > _NAMED_REJECTIONS:
+            live.log.info("context_rejected", reason="other_sop_classes", count=len(rejected) - _NAMED_REJECTIONS)
 
     def on_pdu(self, event: Any) -> None:
         """Count what arrives of a data set (PS3.8 Annex E.2: bit 0 of the control header marks a command set)."""

@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 MEMORY_BYTES: Final = 1 << 30
 SECONDS: Final = 30.0
+# The digest reads every byte, and a busy disk gives no more than some 20 MB a second.
+_SECONDS_PER_GIB: Final = 60.0
 _START_SECONDS: Final = 120.0
 # Spawned, not forked: a fork would copy torch's threads in whatever state they are.
 _CONTEXT: Final = multiprocessing.get_context("spawn")
@@ -30,7 +32,8 @@ _CONTEXT: Final = multiprocessing.get_context("spawn")
 class DecoderProcess:
     """One decoder process, started when first needed. For one thread at a time; only `kill` may come from others.
 
-    `memory_bytes` is address space beyond the libraries' own; `seconds` is the limit for one cine.
+    `memory_bytes` is address space beyond the libraries' own; `seconds` is the limit for one cine, and
+    a minute more for every GiB of its file.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class DecoderProcess:
         Raises TransientError where the process itself cannot start or was closed.
         """
         connection = self._ask(path, digest)
-        if not connection.poll(self._seconds):
+        if not connection.poll(self._seconds + _SECONDS_PER_GIB * _gib(path)):
             return self._failed(Failure.DECODER_TIMED_OUT)
         try:
             answer: Sampled | Failure = connection.recv()
@@ -126,3 +129,10 @@ class DecoderProcess:
             raise TransientError("the decoder process was closed")
         log.warning("decoder_replaced", reason=failure.value)
         return failure
+
+
+def _gib(path: Path) -> float:
+    try:
+        return path.stat().st_size / (1 << 30)
+    except OSError:
+        return 0.0

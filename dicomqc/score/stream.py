@@ -55,17 +55,28 @@ def judge_all(
     """
     waiting = iter(requests)
     flight: deque[_InFlight[Key]] = deque()
-    most = loaded.scorer.max_clips
-    while not cancelled():
-        for r in islice(waiting, decoders.count + most - len(flight)):
-            flight.append(_InFlight(r.key, decoders.submit(r.path, r.digest)))
-        if not flight:
-            return
-        if not wait([flight[0].sampled], timeout=_POLL_SECONDS).done:
-            continue
-        ready = [flight.popleft()]
-        while flight and len(ready) < most and flight[0].sampled.done():
-            ready.append(flight.popleft())
-        found = [f.sampled.result() for f in ready]
-        for f, sampled, result in zip(ready, found, batch.judge(found, loaded), strict=True):
-            yield Judged(key=f.key, sampled=None if isinstance(sampled, Failure) else sampled, result=result)
+    try:
+        while not cancelled():
+            for r in islice(waiting, decoders.count + loaded.scorer.max_clips - len(flight)):
+                flight.append(_InFlight(r.key, decoders.submit(r.path, r.digest)))
+            if not flight:
+                return
+            if wait([flight[0].sampled], timeout=_POLL_SECONDS).done:
+                yield from _judge(_ready(flight, loaded.scorer.max_clips), loaded)
+    finally:
+        for f in flight:
+            f.sampled.cancel()
+
+
+def _ready(flight: deque[_InFlight[Key]], most: int) -> list[_InFlight[Key]]:
+    """Take the sampled cines at the front, up to one model call; the first is there."""
+    ready = [flight.popleft()]
+    while flight and len(ready) < most and flight[0].sampled.done():
+        ready.append(flight.popleft())
+    return ready
+
+
+def _judge(ready: list[_InFlight[Key]], loaded: LoadedModel) -> Iterator[Judged[Key]]:
+    found = [f.sampled.result() for f in ready]
+    for f, sampled, result in zip(ready, found, batch.judge(found, loaded), strict=True):
+        yield Judged(key=f.key, sampled=None if isinstance(sampled, Failure) else sampled, result=result)

@@ -118,7 +118,8 @@ class Worker:
     def work_once(self, stop: threading.Event) -> bool:
         """Claim one batch and bring it to its end, or to `stop`; whether there was any. Raises Unavailable, TransientError."""
         if time.monotonic() >= self.next_expiry:
-            leases.expire(self.ledger, max_attempts=self.options.max_attempts)
+            if expired := leases.expire(self.ledger, max_attempts=self.options.max_attempts):
+                log.warning("leases_expired", count=expired)
             self.next_expiry = time.monotonic() + _EXPIRE_SECONDS
         claimed = leases.claim(self.ledger, owner=self.owner, limit=self.options.batch, lease_seconds=self.lease_seconds)
         self.held.update({c.token: c for c in claimed})
@@ -163,7 +164,9 @@ class Worker:
         crashpoints.reach("score.before_commit", claimed.instance.digest)
         verdicts.judge(self.ledger, claimed.token, result)
         crashpoints.reach("score.after_commit", claimed.instance.digest)
-        log.info("judged", instance=claimed.instance.id, outcome=result.outcome.value, reason=result.refusal)
+        seconds = (result.seconds_decode or 0.0) + (0.0 if result.score is None else result.score.seconds)
+        outcome, reason = result.outcome.value, result.refusal
+        log.info("judged", instance=claimed.instance.id, outcome=outcome, reason=reason, seconds=round(seconds, 4))
 
     def _fail(self, claimed: ClaimedInstance, failure: Failure) -> None:
         decision = self._decide(claimed, failure)

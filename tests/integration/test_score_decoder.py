@@ -1,68 +1,124 @@
-"""The disposable decoder as `dicomqc score` and the worker use it: what a cine does to it stays with that cine."""
+"""What a cine may do to its decoder: hang, ask for too much, die; and what the decoder must not do: outlive its parent."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from dicomqc.bootstrap import files
-from dicomqc.core.record import Record
-from dicomqc.models.registry import ModelVersion
-from dicomqc.settings import Settings, load
+from dicomqc.core.cine import Eligible, Failure
+from dicomqc.sample.pipeline import Sampled
+from dicomqc.sample.spec import X3D_S
+from dicomqc.score.decoder import DecoderProcess
 from tests.support import spooled
-from tests.support.untrained import publish
+from tests.support.nodes import ROOT
+from tests.support.sample_cines import write_cine
+from tests.support.waiting import until
 
-NOW = datetime(2026, 11, 24, tzinfo=UTC)
+HANGING = """
+import sys, threading
+from pathlib import Path
+from dicomqc import crashpoints
+from dicomqc.sample.spec import X3D_S
+from dicomqc.score.decoder import DecoderProcess
+
+def hang(name, digest):
+    print(name, flush=True)
+    threading.Event().wait()
+
+# Armed in the child too, which imports this main module again.
+crashpoints.arm(hang)
+
+if __name__ == "__main__":
+    decoder = DecoderProcess(X3D_S)
+    decoder.start()
+    print(decoder.process_id, flush=True)
+    decoder.sample(Path(sys.argv[1]), None)
+"""
 
 
-@pytest.fixture(scope="module")
-def version(tmp_path_factory: pytest.TempPathFactory) -> ModelVersion:
-    return publish(tmp_path_factory.mktemp("registry"), demonstration=True)
+@contextmanager
+def decoder(**limits: float) -> Iterator[DecoderProcess]:
+    opened = DecoderProcess(X3D_S, **limits)  # type: ignore[arg-type]
+    try:
+        opened.start()
+        yield opened
+    finally:
+        opened.kill()
+        opened.close()
 
 
 @pytest.fixture
-def settings(version: ModelVersion) -> Settings:
-    pinned = (f"score.model={version.ref}", f"models.registry={version.folder.parents[1]}", "score.device=cpu", "mode=enforce")
-    return load(None, {}, pinned)
+def cine(tmp_path: Path) -> Path:
+    return spooled.cine(tmp_path / "cine.dcm")
 
 
-def records(settings: Settings, paths: list[Path]) -> Iterator[Record]:
-    return files.score(settings, paths, judged_at=lambda: NOW)
+def is_sampled(answer: Sampled | Failure) -> bool:
+    return isinstance(answer, Sampled) and isinstance(answer.decision, Eligible) and answer.frames is not None
 
 
-def test_each_file_gets_one_record_in_order_whatever_it_is(settings: Settings, tmp_path: Path) -> None:
-    good = spooled.cine(tmp_path / "good.dcm", 7)
-    short = spooled.cine(tmp_path / "short.dcm", 8, frames=20)
-    text, empty = tmp_path / "notes.txt", tmp_path / "empty.dcm"
-    text.write_text("no DICOM here\n" * 50)
-    empty.write_bytes(b"")
-    truncated = tmp_path / "truncated.dcm"
-    truncated.write_bytes(good.read_bytes()[:-20_000])
-    paths = [text, good, tmp_path / "gone.dcm", truncated, short, empty]
-    found = list(records(settings, paths))
-    assert [r.path for r in found] == [str(p) for p in paths]
-    assert [(r.outcome, r.reason) for r in found if r.path != str(good)] == [
-        ("ineligible", "not_dicom"),
-        ("error", "file_missing"),
-        ("ineligible", "truncated"),
-        ("ineligible", "too_short"),
-        ("ineligible", "not_dicom"),
-    ]
-    scored = found[1]
-    assert scored.outcome in {"satisfactory", "unsatisfactory"}
-    assert scored.frame_numbers == tuple(range(16, 47, 2))
-    assert (scored.sop_instance_uid, scored.series_instance_uid, scored.study_instance_uid) == ("1.2.3.4.7", "1.2.3.1", "1.2.3")
-    assert (scored.judged_at, found[2].judged_at) == (NOW, None)
+def alive(process_id: int) -> bool:
+    """Whether any thread of it runs; a zombie that nobody has waited for does not, once its last thread has gone."""
+    process = Path(f"/proc/{process_id}")
+    try:
+        state = (process / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+        return state != "Z" or len(list((process / "task").iterdir())) > 1
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
-def test_no_file_is_no_record(settings: Settings) -> None:
-    assert list(records(settings, [])) == []
+def test_a_decoder_that_hangs_is_killed_and_the_next_cine_has_another(cine: Path) -> None:
+    with decoder(seconds=1.0) as tried:
+        first = tried.process_id
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        assert tried.sample(cine, None) is Failure.DECODER_TIMED_OUT
+        assert not alive(first)
+        assert is_sampled(tried.sample(cine, None))
+        assert tried.process_id != first
 
 
-def test_the_decode_process_loads_no_torch() -> None:
-    # Whatever module the child's entry point lives in, the worker's side of it is decoder.py.
-    program = "import sys, dicomqc.score.decoder; sys.exit('torch' in sys.modules or 'sqlalchemy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+def test_a_cine_that_asks_for_too_much_memory_fails_alone(cine: Path, tmp_path: Path) -> None:
+    large = write_cine(tmp_path / "large.dcm", np.zeros((48, 2048, 2048), np.uint8))
+    with decoder(memory_bytes=48 << 20) as tried:
+        assert tried.sample(large, None) is Failure.DECODER_MEMORY
+        assert is_sampled(tried.sample(cine, None))
+
+
+def test_signals_for_the_whole_group_leave_the_decoder_to_its_parent(cine: Path) -> None:
+    with decoder() as tried:
+        process_id = tried.process_id
+        assert process_id is not None
+        os.kill(process_id, signal.SIGTERM)
+        os.kill(process_id, signal.SIGINT)
+        assert is_sampled(tried.sample(cine, None))
+        assert tried.process_id == process_id
+
+
+def test_a_decoder_killed_between_two_cines_costs_neither_of_them(cine: Path) -> None:
+    with decoder() as tried:
+        assert is_sampled(tried.sample(cine, None))
+        process_id = tried.process_id
+        assert process_id is not None
+        os.kill(process_id, signal.SIGKILL)
+        until(lambda: not alive(process_id), "its end")
+        assert is_sampled(tried.sample(cine, None))
+
+
+def test_a_decoder_in_the_middle_of_a_cine_does_not_outlive_a_killed_worker(cine: Path, tmp_path: Path) -> None:
+    program = tmp_path / "hanging.py"
+    program.write_text(HANGING)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(program), str(cine)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        process_id = int(worker.stdout.readline())
+        assert worker.stdout.readline() == "sample.before_decode\n"
+        assert alive(process_id)
+        worker.kill()
+    until(lambda: not alive(process_id), "the decoder's end", seconds=10)

@@ -1,8 +1,8 @@
 """Leases under any schedule (I5, I6, I7), against real SQLite.
 
-Killed mutants, each tried by hand: a token reused by the next claim; `end` without the token; `expire` without the attempt's
-guilt or without `claimed_alone`; `release` that keeps the attempt; a suspect claimed in a batch; a claim that counts no attempt;
-`put_back` that keeps the lease; a verdict written before the lease is checked.
+Killed mutants, each tried: one token per owner; an end that ignores the token or never raises; `expire` without `attempts`,
+without `claimed_alone` or suspicion; `put_back` that keeps the lease or forgets `alone_next`; `release` that keeps the attempt;
+a claim that counts none; a suspect in a batch; `quarantine` that puts back; `renew` of the dead.
 """
 
 import tempfile
@@ -20,7 +20,6 @@ from dicomqc.ledger.engine import open_ledger
 from tests.support.facts import received, scored
 from tests.support.ledgers import hours_later, moves, rows
 
-MAX_ATTEMPTS = 2
 OWNERS = ("one", "two", "three")
 
 
@@ -41,7 +40,7 @@ class Schedule(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Drain by one healthy worker: whatever happened before, every instance reaches an end, exactly once."""
         self.time_passes()
-        self.die()
+        self.die(max_attempts=3)
         while held := self._claim("healer", 8):
             for lease in held:
                 self._judge(lease)
@@ -118,15 +117,15 @@ class Schedule(RuleBasedStateMachine):
         for lease in given:
             self.attempts[self._end(lease)] -= 1
 
-    @rule()
-    def die(self) -> None:
+    @rule(max_attempts=st.integers(1, 3))
+    def die(self, max_attempts: int) -> None:
         """Every worker dies; the sweeper finds their leases expired."""
         hours_later(self.ledger, tables.instances, "lease_expires_at")
-        swept = leases.expire(self.ledger, max_attempts=MAX_ATTEMPTS)
+        swept = leases.expire(self.ledger, max_attempts=max_attempts)
         assert swept == len(self.live)
         for lease in list(self.live.values()):
             number = self._end(lease)
-            if lease.alone and self.attempts[number] >= MAX_ATTEMPTS:
+            if lease.alone and self.attempts[number] >= max_attempts:
                 self.ended[number] = "quarantined"
             else:
                 self.suspects.add(number)
@@ -156,7 +155,7 @@ class Schedule(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        assert leases.expire(self.ledger, max_attempts=MAX_ATTEMPTS) == 0
+        assert leases.expire(self.ledger, max_attempts=1) == 0
 
     def time_passes(self) -> None:
         hours_later(self.ledger, tables.instances, "next_attempt_at")

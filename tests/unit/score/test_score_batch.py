@@ -4,12 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
 from dicomqc.core.cine import Eligible, Failure, Refusal, Refused
-from dicomqc.core.errors import PermanentError
 from dicomqc.core.verdict import Outcome, Verdict
 from dicomqc.models.card import Card, Golden
 from dicomqc.models.registry import ModelVersion
@@ -64,20 +62,6 @@ def refused() -> Sampled:
 
 def outcomes(*sampled: Sampled | Failure, loaded: LoadedModel = LOADED) -> list[object]:
     return [r.outcome if isinstance(r, Verdict) else r for r in batch.judge(sampled, loaded)]
-
-
-def test_a_logit_becomes_a_probability_and_seconds_are_per_clip() -> None:
-    one, other = SCORER.score(np.stack([np.full((2, 4, 4), g, np.uint8) for g in (255, 51)]))
-    assert one.logit == pytest.approx(0.5)
-    assert one.p_unsatisfactory == pytest.approx(1 / (1 + np.exp(-0.5)))
-    assert other.p_unsatisfactory == pytest.approx(1 / (1 + np.exp(0.3)))
-    assert one.seconds == other.seconds > 0
-
-
-def test_a_logit_that_is_not_finite_is_no_score() -> None:
-    with pytest.raises(PermanentError) as caught:
-        SCORER.score(np.zeros((1, 2, 4, 4), np.uint8))
-    assert caught.value.reason == Failure.SCORER_FAILED
 
 
 def test_unsatisfactory_begins_at_the_threshold() -> None:
