@@ -44,7 +44,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
 
 weights: $(READY)
-	$(BIN)/python -m training weights --seed 20260
+	OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0 $(BIN)/python -m training weights --seed 20260
 
 # torch first and by itself, so that --index-url reaches nothing else; torchvision's own requirement of it is then met.
 $(READY): pyproject.toml $(PINS)

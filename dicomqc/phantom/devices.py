@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dicomqc.phantom.projection import CANVAS, FRAME, MARGIN, Float, Points, View, mm, smooth
 from dicomqc.phantom.tree import Branch
 
-OVER: Final = 0.30
+OVER: Final = 0.45
 BESIDE: Final = 0.03
 _SUBPIXEL: Final = 4
 
@@ -121,7 +121,7 @@ def _pacemaker(
     rng: np.random.Generator, page: NDArray[np.uint8], footprint: NDArray[np.uint8], mm_per_pixel: float, turn: float
 ) -> None:
     middle = (CANVAS / 2, CANVAS / 2)
-    size = np.array([rng.uniform(52, 68), rng.uniform(46, 58)]) / mm_per_pixel
+    size = np.array([rng.uniform(66, 84), rng.uniform(58, 74)]) / mm_per_pixel
     cv2.ellipse(page, (middle, tuple(size), turn), 190.0, -1, cv2.LINE_AA)
     cv2.ellipse(footprint, (middle, tuple(size), turn), 255.0, -1)
     for _ in range(3):
@@ -135,7 +135,7 @@ def _fixation(
 ) -> None:
     cos, sin = np.cos(np.radians(turn)), np.sin(np.radians(turn))
     rotation = np.array([[cos, -sin], [sin, cos]])
-    half, long = rng.uniform(16, 22) / mm_per_pixel, rng.uniform(65, 90) / mm_per_pixel
+    half, long = rng.uniform(20, 27) / mm_per_pixel, rng.uniform(75, 95) / mm_per_pixel
     wide = rng.uniform(6.0, 8.0) / mm_per_pixel
     for side in (-half, half):
         _line(page, np.array([[side, -long], [side, long]]) @ rotation.T + CANVAS / 2, 210.0, wide)

@@ -1,6 +1,6 @@
 """Time and memory per clip from C-STORE response to verdict on the CPU: `python -m tests.benchmarks.bench_verdict`.
 
-A whole node on SQLite receives simulated cines one at a time (latency), then all at once (throughput). The baseline beside it is
+A whole node on SQLite receives simulated cines one by one (latency), then all at once (throughput). The baseline beside it is
 one stock PyTorch eager call of the same network on the same threads. Prints JSON.
 """
 

@@ -73,7 +73,7 @@ def test_the_heart_contracts_once_a_beat_and_rests() -> None:
     assert motion.field.max() == 0.0
 
 
-@pytest.mark.parametrize(("over", "low", "high"), [(True, 0.25, 1.0), (False, 0.0, devices.BESIDE)])
+@pytest.mark.parametrize(("over", "low", "high"), [(True, 0.35, 1.0), (False, 0.0, devices.BESIDE)])
 def test_an_implant_hides_the_vessels_or_lies_beside_them(over: bool, low: float, high: float) -> None:
     for patient in range(3):
         plan = _plan(Kind.CORONARY, patient)

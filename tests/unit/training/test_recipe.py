@@ -22,7 +22,7 @@ def test_the_shipped_recipe_is_the_papers_input_and_a_fixed_number_of_steps() ->
     ("old", "new", "key"),
     [
         ("dropout:", "droput:", "droput"),
-        ("size: 112", "sise: 112", "phases[0].sise"),
+        ("size: 80", "sise: 80", "phases[0].sise"),
         ("flip: 0.5", "flop: 0.5", "augment.flop"),
         ("size: 160}", "sise: 160}", "sise"),
         ("patients: ", "# patients: ", "patients"),
