@@ -93,9 +93,10 @@ def _value(text: str, name: str) -> Any:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{name}: not a YAML value") from error
-    if value is None or isinstance(value, str | list) or (isinstance(value, dict) and text.lstrip().startswith("{")):
+    if value is None or isinstance(value, list) or text.lstrip().startswith(("{", '"', "'")):
         return value
-    return text
+    # Unquoted, so that what YAML takes for a comment (a # in a password) stays part of it.
+    return text.strip()
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

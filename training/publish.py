@@ -10,6 +10,7 @@ from typing import Final
 from safetensors.torch import load_file
 
 from dicomqc.models import weights
+from dicomqc.models.card import Card
 from dicomqc.models.registry import ModelVersion
 from dicomqc.phantom import cohort, dicom
 from dicomqc.phantom.cine import render
@@ -35,22 +36,25 @@ def publish(run: Run, registry: Path) -> ModelVersion:
         "splits": json.loads((run.folder / "splits.json").read_text(encoding="utf-8")),
         "environment": runs.environment(),
     }
+    draft = Card(
+        name=run.recipe.name,
+        version=run.recipe.version,
+        architecture=run.recipe.model,
+        spec=run.recipe.spec,
+        threshold=metrics["threshold"],
+        metrics=metrics,
+        training=training,
+        licence="Apache-2.0",
+        intended_use=INTENDED_USE,
+        demonstration=True,
+        created=datetime.now(UTC).date().isoformat(),
+    )
     with tempfile.TemporaryDirectory() as folder:
         return weights.write_version(
             registry,
-            name=run.recipe.name,
-            version=run.recipe.version,
-            architecture=run.recipe.model,
-            spec=run.recipe.spec,
-            threshold=metrics["threshold"],
+            draft,
             state_dict=load_file(run.folder / WEIGHTS),
             golden_dcm=golden(run, Path(folder) / "golden.dcm"),
-            metrics=metrics,
-            training=training,
-            licence="Apache-2.0",
-            intended_use=INTENDED_USE,
-            demonstration=True,
-            created=datetime.now(UTC).date().isoformat(),
         )
 
 

@@ -48,6 +48,9 @@ def mark_purged(ledger: Ledger, instance_ids: Collection[int]) -> list[int]:
     """
     moved: list[int] = []
     with ledger.write() as conn:
+        # Locked as settling locks it, so that no delivery of these bytes is asked for while they go.
+        touched = sa.select(_i.c.series_id).where(_i.c.id.in_(instance_ids))
+        conn.execute(sa.select(_s.c.id).where(_s.c.id.in_(touched)).order_by(_s.c.id).with_for_update())
         now = ledger.now(conn)
         for source in _AT_REST:
             where, values = _may_go(instance_ids), {"purged_at": now}

@@ -13,9 +13,9 @@ from dicomqc.sample.spec import FrameSpec
 class Golden:
     """What `golden.dcm` must give: the SHA-256 of its sampled stored frames, and its logit within `tolerance`."""
 
-    pixels_sha256: str
-    logit: float
-    tolerance: float
+    pixels_sha256: str = ""
+    logit: float = 0.0
+    tolerance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,21 +23,22 @@ class Card:
     """One immutable model version. `threshold` is P(unsatisfactory) in 0..1; `created` is a date, UTC.
 
     `metrics` and `training` are free JSON for people: figures with intervals; recipe, seed, data, software.
+    A draft has neither `weights_sha256` nor `golden` facts; publishing fills them in.
     """
 
     name: str
     version: str
     architecture: str
     spec: FrameSpec
-    weights_sha256: str
     threshold: float
-    golden: Golden
     metrics: Mapping[str, Any]
     training: Mapping[str, Any]
     licence: str
     intended_use: str
     demonstration: bool
     created: str
+    weights_sha256: str = ""
+    golden: Golden = Golden()
 
     def to_json(self) -> dict[str, Any]:
         """The card as JSON values; `from_json` gives an equal card back."""

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ from dicomqc.core.errors import IntegrityError
 from dicomqc.models import registry, selftest, zoo
 from dicomqc.models.card import Card, Golden
 from dicomqc.models.registry import ModelVersion
-from dicomqc.sample.spec import FrameSpec
 from dicomqc.sample.tensor import to_tensor
 
 TOLERANCE = 2e-3
@@ -32,48 +32,25 @@ def load(version: ModelVersion) -> nn.Module:
     return model.eval()
 
 
-def write_version(
-    root: Path,
-    *,
-    name: str,
-    version: str,
-    architecture: str,
-    spec: FrameSpec,
-    threshold: float,
-    state_dict: Mapping[str, torch.Tensor],
-    golden_dcm: Path,
-    metrics: Mapping[str, object],
-    training: Mapping[str, object],
-    licence: str,
-    intended_use: str,
-    demonstration: bool,
-    created: str,
-) -> ModelVersion:
-    """Publish weights below `root`, whole or not at all; `golden_dcm` is scored here for the self-test. Raises ConfigError."""
-    with registry.new_version(root, name, version) as folder:
+def write_version(root: Path, draft: Card, *, state_dict: Mapping[str, torch.Tensor], golden_dcm: Path) -> ModelVersion:
+    """Publish weights below `root`, whole or not at all. Raises ConfigError, IntegrityError.
+
+    `golden_dcm` is scored here for the self-test; the digests and golden facts of `draft` are filled in.
+    """
+    with registry.new_version(root, draft.name, draft.version) as folder:
         save_file({k: v.detach().cpu().contiguous() for k, v in state_dict.items()}, folder / registry.WEIGHTS)
         shutil.copyfile(golden_dcm, folder / registry.GOLDEN)
-        pixels_sha256, frames = selftest.observe(folder / registry.GOLDEN, spec)
+        pixels_sha256, frames = selftest.observe(folder / registry.GOLDEN, draft.spec)
         np.save(folder / registry.GOLDEN_FRAMES, frames)
-        model = zoo.build(architecture)
+        model = zoo.build(draft.architecture)
         model.load_state_dict(dict(state_dict), strict=True)
         with torch.inference_mode():
-            logit = float(model.eval()(to_tensor(frames, spec)[None]).item())
-        card = Card(
-            name=name,
-            version=version,
-            architecture=architecture,
-            spec=spec,
+            logit = float(model.eval()(to_tensor(frames, draft.spec)[None]).item())
+        card = replace(
+            draft,
             weights_sha256=registry.sha256(folder / registry.WEIGHTS),
-            threshold=threshold,
             golden=Golden(pixels_sha256=pixels_sha256, logit=logit, tolerance=TOLERANCE),
-            metrics=metrics,
-            training=training,
-            licence=licence,
-            intended_use=intended_use,
-            demonstration=demonstration,
-            created=created,
         )
         text = json.dumps(card.to_json(), indent=2, ensure_ascii=False)
         (folder / registry.CARD).write_text(text + "\n", encoding="utf-8")
-    return registry.read(root / name / version)
+    return registry.read(root / draft.name / draft.version)

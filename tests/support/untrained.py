@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from dicomqc.models import weights, zoo
+from dicomqc.models.card import Card
 from dicomqc.models.registry import ModelVersion
 from dicomqc.phantom import cohort, dicom
 from dicomqc.phantom.cine import render
@@ -27,19 +28,21 @@ def publish(root: Path, *, name: str = "x3d-s-untrained", version: str = "1.0.0"
     try:
         return weights.write_version(
             root,
-            name=name,
-            version=version,
-            architecture="x3d_s",
-            spec=X3D_S,
-            threshold=0.5,
+            Card(
+                name=name,
+                version=version,
+                architecture="x3d_s",
+                spec=X3D_S,
+                threshold=0.5,
+                metrics={},
+                training={"seed": 0},
+                licence="Apache-2.0",
+                intended_use="tests",
+                demonstration=demonstration,
+                created="2026-11-24",
+            ),
             state_dict=_state(),
             golden_dcm=golden,
-            metrics={},
-            training={"seed": 0},
-            licence="Apache-2.0",
-            intended_use="tests",
-            demonstration=demonstration,
-            created="2026-11-24",
         )
     finally:
         golden.unlink()
