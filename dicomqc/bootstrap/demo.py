@@ -13,6 +13,7 @@ import yaml
 from rich.console import Console
 from rich.progress import Progress, track
 
+from dicomqc.bootstrap.inputs import expand
 from dicomqc.bootstrap.process import STAGES
 from dicomqc.bootstrap.supervisor import Supervisor
 from dicomqc.core.errors import ConfigError, IntegrityError, Refused, Unavailable
@@ -58,7 +59,7 @@ def run(files: Sequence[Path], *, keep: Path | None, seed: int, console: Console
             if folder.exists() and any(folder.iterdir()):
                 raise ConfigError(f"--keep: {folder} is not empty")
             folder.mkdir(parents=True, exist_ok=True)
-        cines = _expand(files) if files else _simulate(folder / "cines", seed, console)
+        cines = expand(files) if files else _simulate(folder / "cines", seed, console)
         downstream = stack.enter_context(_running(folder, "downstream", {"receive": {"ae_title": "DOWNSTREAM"}}, ("receive",)))
         port = stack.enter_context(_running(folder, "node", _node_settings(downstream), STAGES))
         console.print(
@@ -125,10 +126,6 @@ def _running(folder: Path, name: str, settings: Mapping[str, object], stages: Se
 def _last_line(path: Path) -> str:
     lines = path.read_text(errors="replace").strip().splitlines()
     return lines[-1] if lines else "(nothing)"
-
-
-def _expand(files: Sequence[Path]) -> list[Path]:
-    return [p for f in files for p in (sorted(q for q in f.rglob("*") if q.is_file()) if f.is_dir() else [f])]
 
 
 def _simulate(folder: Path, seed: int, console: Console) -> list[Path]:

@@ -1,13 +1,14 @@
 """`dicomqc score`: judge files or folders without a node."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dicomqc.bootstrap.inputs import expand
 from dicomqc.cli import output, shared
 from dicomqc.core.record import Record
 
@@ -59,12 +60,6 @@ def score(
     else:
         output.write(records(), file_format, target)
     return 1 if errors[0] else 0
-
-
-def expand(paths: Sequence[Path]) -> list[Path]:
-    """Files as they are named, folders as every file below them in order of name; each once."""
-    found = [p for path in paths for p in (sorted(q for q in path.rglob("*") if q.is_file()) if path.is_dir() else [path])]
-    return list(dict.fromkeys(found))
 
 
 def _progress(total: int) -> Progress:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +24,9 @@ from dicomqc.core.options import ScoreOptions
 from dicomqc.core.verdict import Verdict
 from dicomqc.ledger import leases, verdicts
 from dicomqc.ledger.engine import Ledger
+from dicomqc.ledger.keeper import LeaseKeeper
 from dicomqc.score.decoders import Decoders
 from dicomqc.score.engine import EngineLost, LoadedModel, open_scorer
-from dicomqc.score.heartbeat import Heartbeat
 from dicomqc.score.stream import Judged, Request, judge_all
 from dicomqc.spool import layout
 
@@ -58,7 +59,7 @@ def run_score(
     loaded = open_scorer(options)
     with (
         Decoders(loaded.version.card.spec, short=options.short) as decoders,
-        Heartbeat(ledger, lease_seconds=lease_seconds) as heartbeat,
+        LeaseKeeper(partial(leases.renew, ledger, lease_seconds=lease_seconds), lease_seconds=lease_seconds) as keeper,
     ):
         decoders.start()
         worker = Worker(
@@ -69,7 +70,7 @@ def run_score(
             lease_seconds=lease_seconds,
             loaded=loaded,
             decoders=decoders,
-            heartbeat=heartbeat,
+            keeper=keeper,
         )
         if ready is not None:
             ready()
@@ -87,7 +88,7 @@ class Worker:
     lease_seconds: float
     loaded: LoadedModel
     decoders: Decoders
-    heartbeat: Heartbeat
+    keeper: LeaseKeeper
     held: dict[str, ClaimedInstance] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
     next_expiry: float = 0.0
@@ -123,7 +124,7 @@ class Worker:
             self.next_expiry = time.monotonic() + _EXPIRE_SECONDS
         claimed = leases.claim(self.ledger, owner=self.owner, limit=self.options.batch, lease_seconds=self.lease_seconds)
         self.held.update({c.token: c for c in claimed})
-        self.heartbeat.hold(self.held.keys())
+        self.keeper.hold(self.held.keys())
         for c in claimed:
             crashpoints.reach("score.after_claim", c.instance.digest)
         for judged in judge_all(self._requests(claimed), self.decoders, self.loaded, cancelled=stop.is_set):
@@ -134,7 +135,7 @@ class Worker:
 
     def _requests(self, claimed: Sequence[ClaimedInstance]) -> Iterator[Request[ClaimedInstance]]:
         for c in claimed:
-            if self.heartbeat.holds(c.token):
+            if self.keeper.holds(c.token):
                 self.begun.add(c.token)
                 path = layout.resolve(self.spool_root, c.instance.path)
                 yield Request(key=c, path=path, digest=c.instance.digest)
@@ -204,7 +205,7 @@ class Worker:
             self._forget(token)
 
     def _forget(self, token: str) -> None:
-        self.heartbeat.drop(token)
+        self.keeper.drop(token)
         self.held.pop(token, None)
         self.begun.discard(token)
 

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -19,7 +20,7 @@ from dicomqc.core.options import Destination, SendOptions
 from dicomqc.core.retry import Decision, Deliver, GiveUp, Retry, after_attempt, backoff_seconds
 from dicomqc.ledger import deliveries
 from dicomqc.ledger.engine import Ledger
-from dicomqc.send.keeper import LeaseKeeper
+from dicomqc.ledger.keeper import LeaseKeeper
 from dicomqc.send.scu import Watch, send_series
 
 log = structlog.get_logger()
@@ -82,7 +83,9 @@ class DestinationSender:
             del left[delivery.token]
             self._conclude(delivery, attempt, keeper)
 
-        with LeaseKeeper(self._ledger, left.keys(), lease_seconds=LEASE_SECONDS) as keeper:
+        renew = partial(deliveries.renew, self._ledger, lease_seconds=LEASE_SECONDS)
+        with LeaseKeeper(renew, lease_seconds=LEASE_SECONDS) as keeper:
+            keeper.hold(left.keys())
             watch = Watch(may_begin=lambda d: not self._stop.is_set() and keeper.holds(d.token), cancelled=self._out_of_grace)
             try:
                 return send_series(

@@ -17,8 +17,9 @@ from dicomqc.ledger import instances, tables
 from dicomqc.ledger.engine import open_ledger
 from dicomqc.spool import capacity
 from tests.support.parts import EXPLICIT_LE, IMPLICIT_LE, XA, identifiers, part10, pixels
-from tests.support.receiver import Receiver, receiver, until
+from tests.support.receiver import Receiver, receiver
 from tests.support.scu import VERIFICATION, association, begin, send
+from tests.support.waiting import until
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 US_RETIRED = "1.2.840.10008.5.1.4.1.1.6"

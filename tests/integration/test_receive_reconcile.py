@@ -16,7 +16,8 @@ from dicomqc.receive.store import Arrival, store
 from dicomqc.spool import layout, read
 from dicomqc.spool.write import Incoming
 from tests.support.parts import XA, identifiers, part10, pixels
-from tests.support.receiver import receiver, until
+from tests.support.receiver import receiver
+from tests.support.waiting import until
 
 NOTHING = ReconcileReport(adopted=0, missing=(), leftovers_removed=0, temporaries_removed=0, young=0, unknown=())
 

@@ -14,8 +14,9 @@ from dicomqc.core.lifecycle import InstanceState
 from dicomqc.ledger import instances, retention, tables
 from dicomqc.spool import capacity, read, sweep
 from tests.support.parts import DEFLATED, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, XA, element, identifiers, part10, pixels
-from tests.support.receiver import Receiver, receiver, until
+from tests.support.receiver import Receiver, receiver
 from tests.support.scu import association, begin, send
+from tests.support.waiting import until
 
 
 @pytest.fixture

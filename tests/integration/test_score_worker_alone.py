@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,12 @@ from dicomqc.core.errors import PermanentError
 from dicomqc.core.lifecycle import InstanceState
 from dicomqc.core.options import ScoreOptions
 from dicomqc.core.verdict import Mode, Score
-from dicomqc.ledger import instances, tables
+from dicomqc.ledger import instances, leases, tables
 from dicomqc.ledger.engine import Ledger, open_ledger
+from dicomqc.ledger.keeper import LeaseKeeper
 from dicomqc.models.registry import ModelVersion
 from dicomqc.score.decoders import Decoders
 from dicomqc.score.engine import EngineLost, LoadedModel, Scorer, open_scorer
-from dicomqc.score.heartbeat import Heartbeat
 from dicomqc.score.worker import Worker
 from tests.support import spooled
 from tests.support.untrained import publish
@@ -81,7 +82,10 @@ def worker(
 ) -> Iterator[Worker]:
     loaded = open_scorer(options)
     odd: LoadedModel = replace(loaded, scorer=Odd(loaded.scorer, before))
-    with Decoders(loaded.version.card.spec) as decoders, Heartbeat(ledger, lease_seconds=lease_seconds) as heartbeat:
+    with (
+        Decoders(loaded.version.card.spec) as decoders,
+        LeaseKeeper(partial(leases.renew, ledger, lease_seconds=lease_seconds), lease_seconds=lease_seconds) as keeper,
+    ):
         yield Worker(
             ledger=ledger,
             options=options,
@@ -90,7 +94,7 @@ def worker(
             lease_seconds=lease_seconds,
             loaded=odd,
             decoders=decoders,
-            heartbeat=heartbeat,
+            keeper=keeper,
         )
 
 

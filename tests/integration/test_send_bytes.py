@@ -9,9 +9,10 @@ from pynetdicom import AllStoragePresentationContexts
 from dicomqc.ledger.engine import open_ledger
 from dicomqc.spool import read
 from tests.support.facts import EXPLICIT_LE, XA
-from tests.support.outbound import Outbox, forwarding, options, small_object, to, until
+from tests.support.outbound import Outbox, forwarding, options, small_object, to
 from tests.support.peers import dcmtk_storescp, downstream
 from tests.support.shared import LEFT_CORONARY, OTHER, require
+from tests.support.waiting import until
 
 REAL = (
     LEFT_CORONARY,

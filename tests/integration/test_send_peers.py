@@ -10,8 +10,9 @@ from pynetdicom.events import Event
 from dicomqc.ledger import deliveries
 from dicomqc.ledger.engine import open_ledger
 from tests.support.facts import EXPLICIT_LE, XA
-from tests.support.outbound import Outbox, forwarding, options, small_object, to, until
+from tests.support.outbound import Outbox, forwarding, options, small_object, to
 from tests.support.peers import Downstream, downstream, free_port, silent_port, stalling_peer
+from tests.support.waiting import until
 
 JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
 

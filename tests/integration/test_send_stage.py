@@ -18,16 +18,17 @@ from dicomqc.core.errors import ConfigError, Unavailable
 from dicomqc.core.verdict import Mode
 from dicomqc.ledger import deliveries, tables
 from dicomqc.ledger.engine import open_ledger
+from dicomqc.ledger.keeper import LeaseKeeper
 from dicomqc.send.echo import echo
 from dicomqc.send.forwarder import run_send
-from dicomqc.send.keeper import LeaseKeeper
 from dicomqc.send.purge import purge, remove_bytes
 from dicomqc.send.settle import settle_due
 from tests.support.databases import postgres_database
 from tests.support.facts import ineligible, scored
 from tests.support.ledgers import count, judge_all
-from tests.support.outbound import Outbox, forwarding, options, small_object, to, until
+from tests.support.outbound import Outbox, forwarding, options, small_object, to
 from tests.support.peers import downstream, free_port, silent_port
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -106,7 +107,9 @@ def test_i5_leases_outlive_their_seconds_while_they_are_kept(outbox: Outbox) -> 
     settle_due(outbox.ledger, options(to(1)))
     claim = partial(deliveries.claim, outbox.ledger, owner="test", destination="pacs", limit=2)
     kept, lost = claim(lease_seconds=0.4)
-    with LeaseKeeper(outbox.ledger, [kept.token, lost.token], lease_seconds=0.4) as keeper:
+    renew = partial(deliveries.renew, outbox.ledger, lease_seconds=0.4)
+    with LeaseKeeper(renew, lease_seconds=0.4) as keeper:
+        keeper.hold([kept.token, lost.token])
         deliveries.accept(outbox.ledger, lost.token, status=0)
         started = time.monotonic()
         until(lambda: time.monotonic() - started > 1.0)

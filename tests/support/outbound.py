@@ -2,9 +2,8 @@
 
 import itertools
 import threading
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -133,11 +132,3 @@ def forwarding(outbox: Outbox, chosen: SendOptions) -> Iterator[threading.Event]
         stop.set()
         thread.join(12)
         assert not thread.is_alive()
-
-
-def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Poll until `holds()`; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold in time"
-        time.sleep(0.02)

@@ -13,8 +13,8 @@ from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification
 
 from tests.support.facts import EXPLICIT_LE, XA
-from tests.support.outbound import until
 from tests.support.shared import require
+from tests.support.waiting import until
 
 STORESCP = Path("/usr/bin/storescp")
 

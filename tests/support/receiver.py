@@ -2,8 +2,7 @@
 
 import shutil
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from dicomqc.core.options import ReceiveOptions, SpoolOptions, StorageClasses
 from dicomqc.ledger.engine import Ledger, open_ledger
 from dicomqc.receive import scp
+from tests.support.waiting import until
 
 # pynetdicom's own storescu shadows DCMTK's inside a virtual environment.
 DCMTK_PATHS = "/usr/bin:/usr/local/bin:/opt/dcmtk/bin:/opt/homebrew/bin"
@@ -19,14 +19,6 @@ DCMTK_PATHS = "/usr/bin:/usr/local/bin:/opt/dcmtk/bin:/opt/homebrew/bin"
 def dcmtk(program: str) -> str | None:
     """The absolute path of one of DCMTK's programs."""
     return shutil.which(program, path=DCMTK_PATHS)
-
-
-def until(holds: Callable[[], object], *, seconds: float = 10.0) -> None:
-    """Poll until `holds()`; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.01)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
