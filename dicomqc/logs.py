@@ -30,7 +30,8 @@ def configure(log_format: Literal["console", "json"], *, stage: str) -> None:
     )
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            # Not by a context variable: the threads of libraries do not inherit those.
+            lambda _logger, _method, event: {"stage": stage, **event},
             structlog.processors.add_log_level,
             _name_the_place,
             allow_listed,
@@ -38,10 +39,10 @@ def configure(log_format: Literal["console", "json"], *, stage: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        # Not a PrintLogger: it writes a line and its end apart, and three processes with many threads share standard error.
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
-    structlog.contextvars.bind_contextvars(stage=stage)
 
 
 def allow_listed(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -20,4 +20,4 @@ def serve(settings: Settings, arguments: Sequence[str]) -> int:
     # Made here and not by three stages at once; each still checks the revision for itself.
     open_ledger(settings.ledger.url, create=True).close()
     log.info("node_starting", port=settings.receive.port, called_ae=settings.receive.ae_title, model=settings.score.model)
-    return Supervisor(arguments).run(stop, ready=lambda _: None)
+    return Supervisor(arguments).run(stop, ready=lambda port: log.info("node_ready", port=port))

@@ -9,10 +9,13 @@ import threading
 from collections.abc import Callable
 from importlib import import_module
 
+import structlog
+
 from dicomqc import logs
 from dicomqc.core.errors import ConfigError
 from dicomqc.settings import Settings
 
+log = structlog.get_logger()
 STAGES = ("receive", "score", "send")
 
 
@@ -24,12 +27,18 @@ def run_stage(stage: str, settings: Settings, *, supervised: bool) -> None:
     if stage not in STAGES:
         raise ConfigError(f"--only: no stage {stage}; one of {', '.join(STAGES)}")
     logs.configure(settings.logs.format, stage=stage)
+    threading.excepthook = _thread_died
     stop = stop_on_signals()
     if supervised:
         threading.Thread(target=_stop_with_parent, args=(stop,), daemon=True).start()
     # Imported by name, so that no stage drags in another's libraries.
     module = import_module(f"dicomqc.bootstrap.{stage}")
     module.run(settings, stop, _announcer(stage, supervised=supervised))
+
+
+def _thread_died(died: threading.ExceptHookArgs) -> None:
+    """A library's thread died (pynetdicom's do on malformed messages): Python would print what may hold a peer's values."""
+    log.error("thread_died", exc_info=died.exc_value)
 
 
 def stop_on_signals() -> threading.Event:

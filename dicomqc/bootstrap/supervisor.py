@@ -54,7 +54,6 @@ class Supervisor:
                 heard = self._listen()
                 port = heard if heard is not None else port
                 if ready is not None and all(c.ready for c in self._children.values()):
-                    log.info("node_ready", port=port)
                     ready(port)
                     ready = None
                 for child in self._children.values():

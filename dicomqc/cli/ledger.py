@@ -10,6 +10,7 @@ from dicomqc.cli import output, shared
 from dicomqc.core.cine import Failure, Refusal
 from dicomqc.core.lifecycle import InstanceState
 from dicomqc.ledger import reports, requeue
+from dicomqc.ledger.engine import Ledger
 from dicomqc.ledger.reports import Filters, History
 
 OUTCOMES = ("satisfactory", "unsatisfactory", "ineligible", "error", "pending")
@@ -156,16 +157,14 @@ def requeue_command(
     if bool(names) == everything:
         raise click.UsageError("give NAMES, or --all")
     with shared.open_existing(shared.load(config_file, overrides)) as opened:
-        ids = None if everything else [i for name in names for i in reports.find(opened, name)]
-        if ids == []:
-            raise click.ClickException("the ledger knows none of these")
+        ids = None if everything else _named(opened, names)
         instances = 0 if destination else requeue.requeue_instances(opened, ids)
         sent = requeue.requeue_deliveries(opened, ids, destination=destination)
     click.echo(f"requeued: {instances} instances, {sent} deliveries")
 
 
 @ledger.command()
-@click.option("--grace-seconds", type=click.FloatRange(0), default=60.0, show_default=True, help="Leave younger files alone.")
+@click.option("--grace-seconds", type=shared.Range(0), default=60.0, show_default=True, help="Leave younger files alone.")
 @click.option("--digests", is_flag=True, help="Also read every file and compare its digest (slow: all bytes are read).")
 @shared.configured
 def reconcile(config_file: Path | None, overrides: tuple[str, ...], grace_seconds: float, *, digests: bool) -> int:
@@ -183,7 +182,7 @@ def reconcile(config_file: Path | None, overrides: tuple[str, ...], grace_second
 @ledger.command()
 @click.argument("names", nargs=-1)
 @click.option(
-    "--older-than-days", type=click.FloatRange(min=0, max=36_500), help="Instead of NAMES: delivered bytes older than this."
+    "--older-than-days", type=shared.Range(min=0, max=36_500), help="Instead of NAMES: delivered bytes older than this."
 )
 @click.option("--yes", is_flag=True, help="Do it; without this the command only says what it would do.")
 @shared.configured
@@ -200,7 +199,7 @@ def purge(
 
     config = shared.load(config_file, overrides)
     with shared.open_existing(config) as opened:
-        ids = [i for name in names for i in reports.find(opened, name)]
+        ids = _named(opened, names)
         count, size = upkeep.purge(config, opened, ids=ids, older_than_days=older_than_days, really=yes)
     click.echo(f"{'purged' if yes else 'would purge'}: {count} instances, {size:,} bytes" + ("" if yes else " (add --yes)"))
     if count < len(ids):
@@ -213,13 +212,22 @@ def purge(
 @shared.configured
 def upgrade(config_file: Path | None, overrides: tuple[str, ...]) -> None:
     """Bring the ledger's schema up to this software's revision. Stop the node and back the database up first."""
-    from dicomqc.ledger.engine import Ledger, revision  # noqa: PLC0415
+    from dicomqc.ledger.engine import revision  # noqa: PLC0415
     from dicomqc.ledger.upgrade import upgrade as run  # noqa: PLC0415 - Alembic is needed here only
 
     with Ledger(shared.load(config_file, overrides).ledger.url) as opened:
         before = revision(opened)
         run(opened)
         click.echo(f"schema revision: {before or 'none'} → {revision(opened)}")
+
+
+def _named(opened: Ledger, names: tuple[str, ...]) -> list[int]:
+    """The ids of the instances that NAMES mean; nothing is done where one of them means none: it may be misspelt."""
+    found = {name: reports.find(opened, name) for name in names}
+    unknown = [name for name, ids in found.items() if not ids]
+    if unknown:
+        raise click.ClickException(f"the ledger knows no {', '.join(unknown)}; nothing was done")
+    return [i for ids in found.values() for i in ids]
 
 
 def _time(at: datetime | None) -> str:

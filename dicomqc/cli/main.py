@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
+from dicomqc import logs
 from dicomqc.cli.config import config
 from dicomqc.cli.ledger import ledger
 from dicomqc.cli.models import models
@@ -26,7 +27,22 @@ def _version() -> str:
         return "not installed"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Commands(click.Group):
+    """Knows a reader that has seen enough before click does, which would exit 1: here that means objects in error."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; where the reader (head, less) went away, end well."""
+        try:
+            result: object = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Without this Python complains while it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return result
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(_version(), prog_name="dicomqc")
 def cli() -> None:
     """Decide, at the DICOM wire, which coronary angiograms are worth using.
@@ -34,6 +50,8 @@ def cli() -> None:
     Point your PACS at `dicomqc serve`: every cine gets a verdict in the ledger, and satisfactory series go on to the
     destinations that the configuration names. `dicomqc demo` shows the whole way on this machine with simulated angiograms.
     """
+    # On standard error, so that records on standard output stay clean; a stage configures its own.
+    logs.configure("console", stage="cli")
 
 
 for command in (serve, demo, score, ledger, models, config, echo):
@@ -54,10 +72,6 @@ def run(arguments: list[str] | None = None) -> int:
         return USAGE
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough; without this Python complains while it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except DicomQCError as error:
         click.echo(f"dicomqc: {error}", err=True)
         return exit_code(error)

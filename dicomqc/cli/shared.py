@@ -1,9 +1,10 @@
 """Options that several commands share, and the settings that they make."""
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -13,6 +14,17 @@ from dicomqc.ledger.engine import Ledger, open_ledger
 from dicomqc.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., object])
+
+
+class Range(click.FloatRange):
+    """A range that refuses what is no number too: every comparison with `nan` is false, so click lets it through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number that was typed."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is no number", param, ctx)
+        return number
 
 
 def configured(command: F) -> F:

@@ -18,7 +18,10 @@ _d, _i = tables.deliveries, tables.instances
 
 
 def claim(ledger: Ledger, *, owner: str, destination: str, limit: int, lease_seconds: float) -> list[ClaimedDelivery]:
-    """Lease what is due of one series to one destination, the longest waiting series first. Raises Unavailable."""
+    """Lease what is due of one series to one destination, the longest waiting series first. Raises Unavailable.
+
+    What was tried least comes first: an object on which the peer aborts must not stand before the others at every attempt.
+    """
     with ledger.write() as conn:
         now = ledger.now(conn)
         due = (_d.c.state == DeliveryState.PENDING, _d.c.destination == destination, _d.c.next_attempt_at <= now)
@@ -27,8 +30,8 @@ def claim(ledger: Ledger, *, owner: str, destination: str, limit: int, lease_sec
         first = conn.execute(joined.order_by(_d.c.next_attempt_at, _d.c.id).limit(1).with_for_update(**lock)).one_or_none()
         if first is None:
             return []
-        of_series = joined.where(_i.c.series_id == first.series_id).order_by(_d.c.id).limit(limit).with_for_update(**lock)
-        ids = [r.id for r in conn.execute(of_series)]
+        of_series = joined.where(_i.c.series_id == first.series_id).order_by(_d.c.attempts, _d.c.id)
+        ids = [r.id for r in conn.execute(of_series.limit(limit).with_for_update(**lock))]
         values = {**lease(DELIVERY, owner, lease_seconds, now), "attempts": _d.c.attempts + 1}
         source, target = DeliveryState.PENDING, DeliveryState.SENDING
         transition(conn, DELIVERY, Move.CLAIM, _d.c.id.in_(ids), source=source, target=target, now=now, values=values)
@@ -41,7 +44,7 @@ def _claimed(conn: sa.Connection, ids: Collection[int], now: datetime) -> list[C
         sa.select(_i, *chosen)
         .join(_d, _i.c.id == _d.c.instance_id)
         .where(_d.c.id.in_(ids))
-        .order_by(_d.c.id)
+        .order_by(_d.c.attempts, _d.c.id)
         .set_label_style(sa.LABEL_STYLE_DISAMBIGUATE_ONLY)
     )
     claimed = []

@@ -108,7 +108,7 @@ def _check_schema(ledger: Ledger, *, create: bool) -> None:
 def _driver_url(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
+    except (sa.exc.ArgumentError, ValueError) as error:  # ValueError: a port that is no number
         raise ConfigError("ledger.url: not a database URL, such as sqlite:////var/lib/dicomqc/ledger.db") from error
     backend = parsed.get_backend_name()
     if backend == "postgresql":

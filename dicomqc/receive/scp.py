@@ -1,10 +1,12 @@
 """The receiver on pynetdicom: C-ECHO and C-STORE SCP. A replaceable part: everything it decides lies in other modules."""
 
+import errno
 import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -30,6 +32,8 @@ log = structlog.get_logger()
 TICK_SECONDS = 0.2
 STOP_SECONDS = 3.0
 _SPARE_CONNECTIONS = 16
+# What does not mend itself; a full or failing disk may.
+_UNUSABLE = frozenset({errno.EACCES, errno.EEXIST, errno.ENOTDIR, errno.EPERM, errno.EROFS})
 
 
 def serve(
@@ -44,13 +48,13 @@ def serve(
 ) -> None:
     """Receive until `stop` is set; `ready` is called with the port once connections are accepted (`port` 0 takes a free one).
 
-    Returns after every association has ended. Raises ConfigError (cannot listen) and Unavailable (no ledger at the start).
+    Returns after every association has ended. Raises ConfigError (cannot listen, no usable spool) and Unavailable (no ledger at the start).
     Orphans of a crash are adopted once they are `grace_seconds` old.
     Sets libraries' process-wide settings meanwhile (`receive.quiet`): one receiver a process.
     """
     associations = Associations(ledger, heartbeat_seconds=heartbeat_seconds)
     handlers = Handlers(options=options, spool=spool, ledger=ledger, associations=associations)
-    with Incoming(spool.root) as incoming, library_settings(incoming.path):
+    with _temporaries(spool.root) as incoming, library_settings(incoming.path):
         report = _reconcile(ledger, spool, grace_seconds)
         with _listening(options, handlers) as port:
             log.info("receiver_started", port=port)
@@ -59,6 +63,15 @@ def serve(
             with _again(ledger, spool, grace_seconds) if report.young else nullcontext():
                 _watch(handlers, stop)
     log.info("receiver_stopped")
+
+
+def _temporaries(root: Path) -> Incoming:
+    try:
+        return Incoming(root)
+    except OSError as error:
+        if error.errno in _UNUSABLE:
+            raise ConfigError(f"spool.root: {root} cannot be used ({error.strerror})") from error
+        raise
 
 
 class _Server(ThreadedAssociationServer):  # type: ignore[misc] # pynetdicom is untyped for us

@@ -1,6 +1,7 @@
 """The command line over a prepared ledger: what it prints, and its exit codes 0, 2, 3 and 4."""
 
 import csv
+import errno
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -189,7 +190,12 @@ def test_upgrade_makes_and_keeps_the_schema(dicomqc) -> None:
         (("ledger", "list", "--since", "yesterday"), "--since"),
         (("ledger", "requeue"), "NAMES"),
         (("ledger", "requeue", "--all", "1"), "NAMES"),
-        (("ledger", "requeue", "1.2.99"), "none of these"),
+        (("ledger", "requeue", "1.2.99"), "knows no 1.2.99"),
+        (("ledger", "requeue", "1", "1.2.99"), "knows no 1.2.99"),
+        (("ledger", "purge", "1", "1.2.99", "--yes"), "knows no 1.2.99"),
+        (("ledger", "purge", "--older-than-days", "nan"), "--older-than-days"),
+        (("ledger", "reconcile", "--grace-seconds", "nan"), "--grace-seconds"),
+        (("ledger", "stats", "--set", "ledger.url=postgresql://u@h:x/db"), "ledger.url"),
         (("ledger", "purge"), "NAMES"),
         (("ledger", "purge", "--older-than-days", "1e9"), "--older-than-days"),
         (("ledger", "export", "--format", "parquet"), "--output"),
@@ -284,7 +290,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(
 
         class Gone(io.StringIO):
             def write(self, _text: str) -> int:
-                raise BrokenPipeError
+                raise BrokenPipeError(errno.EPIPE, "Broken pipe")  # with its number, as the system raises it: click looks there
 
             def fileno(self) -> int:
                 return out.fileno()

@@ -57,6 +57,14 @@ def test_a_claim_is_limited(ledger: Ledger) -> None:
     assert [len(claim(ledger, limit=2)) for _ in range(4)] == [2, 2, 1, 0]
 
 
+def test_an_object_that_broke_the_association_stands_behind_the_others(ledger: Ledger) -> None:
+    fill(ledger, 1, 1, 1)
+    poison, *others = claim(ledger)
+    deliveries.put_back(ledger, poison.token, delay_seconds=0, reason="association_aborted", status=None)
+    deliveries.release(ledger, [d.token for d in others])
+    assert [d.id for d in claim(ledger)] == [*(d.id for d in others), poison.id]
+
+
 def test_i5_racing_senders_never_share_a_delivery(ledger: Ledger) -> None:
     fill(ledger, *[n % 3 for n in range(24)])
     with ThreadPoolExecutor(6) as pool:

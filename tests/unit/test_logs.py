@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -36,6 +37,18 @@ def test_a_line_has_stage_level_and_utc_time(start) -> None:
     (line,) = lines()
     assert line.pop("timestamp").endswith("Z")
     assert line == {"event": "stored", "stage": "receive", "level": "info", "instance": 7, "bytes": 100}
+
+
+def test_a_line_of_any_thread_has_the_stage_and_is_written_whole(start, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+    monkeypatch.setattr("sys.stderr.write", written.append)
+    start()
+    thread = threading.Thread(target=lambda: structlog.get_logger().info("stored"))
+    thread.start()
+    thread.join()
+    (line,) = written
+    assert line.endswith("\n")
+    assert json.loads(line)["stage"] == "receive"
 
 
 def test_keys_that_are_not_on_the_list_are_dropped_and_counted(start) -> None:
