@@ -21,8 +21,10 @@ def config() -> None:
 def check(config_file: Path | None, overrides: tuple[str, ...]) -> None:
     """Check the configuration: keys, values, variables and the pinned model. Exit 2 names the key path."""
     from dicomqc.bootstrap import upkeep  # noqa: PLC0415 - on demand
+    from dicomqc.ledger.engine import driver_url  # noqa: PLC0415
 
     loaded = shared.load(config_file, overrides)
+    driver_url(loaded.ledger.url)
     upkeep.check_model(loaded)
     click.echo(
         f"ok: mode {loaded.mode}, {loaded.receive.ae_title}@{loaded.receive.host}:{loaded.receive.port}, "

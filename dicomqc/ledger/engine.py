@@ -23,7 +23,7 @@ class Ledger:
     """An open ledger. Safe to share between threads; not across a fork."""
 
     def __init__(self, url: str) -> None:
-        self.url = _driver_url(url)
+        self.url = driver_url(url)
         self._sqlite = self.url.get_backend_name() == "sqlite"
         self._engine = _sqlite_engine(self.url) if self._sqlite else _postgres_engine(self.url)
 
@@ -105,7 +105,8 @@ def _check_schema(ledger: Ledger, *, create: bool) -> None:
         )
 
 
-def _driver_url(url: str) -> sa.URL:
+def driver_url(url: str) -> sa.URL:
+    """`ledger.url` with the driver that we use; nothing is opened. Raises ConfigError."""
     try:
         parsed = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError) as error:  # ValueError: a port that is no number

@@ -127,6 +127,8 @@ def new_version(registry: Path, name: str, version: str) -> Iterator[Path]:
             (folder / SUMS).write_text("".join(f"{sha256(folder / f)}  {f}\n" for f in FILES), encoding="ascii")
         verify(folder)
         for path in (*folder.iterdir(), folder):
+            # Readable by the node's own user, whoever publishes; safetensors writes for its owner alone.
+            path.chmod(0o755 if path.is_dir() else 0o644)
             _sync(path)
         folder.rename(target)
         for parent in (target.parent, registry):

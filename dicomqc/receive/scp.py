@@ -48,7 +48,7 @@ def serve(
 ) -> None:
     """Receive until `stop` is set; `ready` is called with the port once connections are accepted (`port` 0 takes a free one).
 
-    Returns after every association has ended. Raises ConfigError (cannot listen, no usable spool) and Unavailable (no ledger at the start).
+    Returns after every association has ended. Raises ConfigError (cannot listen, no usable spool) and Unavailable (no ledger).
     Orphans of a crash are adopted once they are `grace_seconds` old.
     Sets libraries' process-wide settings meanwhile (`receive.quiet`): one receiver a process.
     """

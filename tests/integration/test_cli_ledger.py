@@ -207,6 +207,7 @@ def test_upgrade_makes_and_keeps_the_schema(dicomqc) -> None:
         (("echo", "PACS"), "AE@HOST:PORT"),
         (("echo", "PACS@host:99999"), "AE@HOST:PORT"),
         (("config", "check", "--set", "score.model=nobody@1.0.0"), "nobody@1.0.0"),
+        (("config", "check", "--set", "ledger.url=mysql://u@h/db"), "ledger.url"),
     ],
 )
 def test_exit_2_usage_and_configuration(ledger: Ledger, dicomqc, arguments: tuple[str, ...], says: str) -> None:

@@ -229,6 +229,12 @@ def test_a_port_that_is_taken_is_a_configuration_error_that_names_it(tmp_path: P
             pass
 
 
+def test_a_spool_that_is_no_folder_is_a_configuration_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("a file", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"spool\.root"), receiver(tmp_path):
+        pass
+
+
 def test_no_log_line_holds_a_patients_name_or_a_uid(tmp_path: Path, logged: LogCapture) -> None:
     good = part10(tmp_path / "good.dcm", identifiers())
     bad = part10(tmp_path / "bad.dcm", identifiers(instance="1.2.777." + "9" * 60), instance="1.2.777." + "9" * 60)
