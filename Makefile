@@ -8,14 +8,14 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint $(PIN
 TORCH := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 READY := $(VENV)/.installed
 
-.PHONY: demo test check lint types unit integration faults e2e serve bench weights clean
+.PHONY: demo test check lint types unit contracts integration faults e2e serve bench weights clean
 
 demo: $(READY)
 	$(BIN)/dicomqc demo
 
 test: check integration faults e2e
 
-check: lint types unit
+check: lint types unit contracts
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
@@ -26,7 +26,10 @@ types: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY)
-	$(BIN)/pytest -q tests/unit tests/contracts
+	$(BIN)/pytest -q tests/unit
+
+contracts: $(READY)
+	$(BIN)/pytest -q tests/contracts
 
 integration: $(READY)
 	$(BIN)/pytest -q tests/property tests/integration tests/training

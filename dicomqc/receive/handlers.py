@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -212,5 +213,6 @@ def discard_unfinished(assoc: Any) -> None:
     for each in unfinished:
         file = getattr(each, "_data_set_file", None) or getattr(each, "_dataset_file", None)
         if file is not None:
-            file.close()
+            with suppress(OSError):  # a full disk: what was buffered cannot be written, and need not be
+                file.close()
             Path(file.name).unlink(missing_ok=True)
