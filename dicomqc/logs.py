@@ -40,7 +40,7 @@ def configure(log_format: Literal["console", "json"], *, stage: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         # Not a PrintLogger: it writes a line and its end apart, and three processes with many threads share standard error.
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
 

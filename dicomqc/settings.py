@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from dicomqc.core import options
 from dicomqc.core.errors import ConfigError
@@ -31,8 +40,14 @@ def _caller(value: str) -> str:
     return value if value == EVERYBODY else _ae_title(value)
 
 
+def _no_boolean(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a number is expected, not true or false")
+    return value
+
+
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
-Port = Annotated[int, Field(ge=0, le=65535)]
+Port = Annotated[int, BeforeValidator(_no_boolean), Field(ge=0, le=65535)]
 # A century: what the database's calendar can be asked for without running off its end.
 Positive = Annotated[float, Field(gt=0, le=3_200_000_000)]
 Seconds = Annotated[float, Field(ge=0, le=3_200_000_000)]

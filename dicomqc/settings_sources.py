@@ -40,7 +40,8 @@ def read_file(file: Path) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise ConfigError(f"{file}: the file must hold a mapping of sections")
-    return content
+    # A section whose every key is commented out reads as null, and means its defaults.
+    return {key: value for key, value in content.items() if value is not None}
 
 
 def read_environment(environment: Mapping[str, str], known: frozenset[str]) -> dict[str, Any]:

@@ -38,8 +38,8 @@ def show(config_file: Path | None, overrides: tuple[str, ...]) -> None:
     """Print the configuration that results from flags, environment, file and defaults; a password is masked."""
     loaded = shared.load(config_file, overrides)
     values = json.loads(loaded.model_dump_json())
-    url = re.sub(r"(//[^:/@]*:)[^@]*@", r"\1***@", values["ledger"]["url"])
-    values["ledger"]["url"] = re.sub(r"(password=)[^&]*", r"\1***", url)
+    url = re.sub(r"(//[^:/@]*:).*@", r"\1***@", values["ledger"]["url"])
+    values["ledger"]["url"] = re.sub(r"(password=)[^&]*", r"\1***", url, flags=re.IGNORECASE)
     click.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)
 
 

@@ -75,6 +75,10 @@ def run(arguments: list[str] | None = None) -> int:
     except DicomQCError as error:
         click.echo(f"dicomqc: {error}", err=True)
         return exit_code(error)
+    except (OSError, UnicodeError) as error:
+        # The class and the system's own words: a message could carry a path or a value.
+        click.echo(f"dicomqc: {getattr(error, 'strerror', None) or 'not text'} ({type(error).__name__})", err=True)
+        return OBJECTS_FAILED if isinstance(error, OSError) else USAGE
     return result if isinstance(result, int) else 0
 
 

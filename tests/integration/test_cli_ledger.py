@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 import yaml
 
 from dicomqc.cli.main import run
@@ -43,7 +44,9 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def dicomqc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+def dicomqc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Done]]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DICOMQC_LEDGER__URL", f"sqlite:///{tmp_path}/ledger.db")
     monkeypatch.setenv("DICOMQC_SPOOL__ROOT", f"{tmp_path}/spool")
@@ -54,7 +57,10 @@ def dicomqc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         said = capsys.readouterr()
         return Done(code, said.out, said.err)
 
-    return command
+    before = structlog.get_config()
+    yield command
+    # A command sets the log up on the standard error of this test, which is closed after it.
+    structlog.configure(**before)
 
 
 def records(done: Done) -> list[dict[str, object]]:

@@ -267,3 +267,14 @@ def test_node_postgres_yaml_loads_and_opens_no_door_to_everybody() -> None:
     assert loaded.receive.host == "0.0.0.0"
     assert loaded.receive.allowed_callers
     assert "*" not in loaded.receive.allowed_callers
+
+
+def test_a_section_without_keys_means_its_defaults(tmp_path: Path) -> None:
+    (tmp_path / "node.yaml").write_text("receive:\n  # port: 104\nmode: observe\n")
+    assert settings.load(tmp_path / "node.yaml", {}).receive.port == 11112
+
+
+def test_true_is_no_port(tmp_path: Path) -> None:
+    (tmp_path / "node.yaml").write_text("receive: {port: true}\n")
+    with pytest.raises(ConfigError, match=r"receive\.port: a number"):
+        settings.load(tmp_path / "node.yaml", {})
