@@ -76,4 +76,5 @@ def _patient_names(files: list[Path]) -> set[str]:
             found |= {str(ds.get(key, "")) for key in ("PatientName", "PatientID")}
         except (ValueError, OSError, AttributeError, NotImplementedError, RecursionError):
             continue
-    return {name for name in found if len(name) > 3}
+    # A short or numeric identifier also occurs in times and counts, where it tells nobody anything.
+    return {name for name in found if len(name) > 3 and any(c.isalpha() for c in name)}
