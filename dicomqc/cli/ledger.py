@@ -64,7 +64,7 @@ def list_command(config_file: Path | None, overrides: tuple[str, ...], limit: in
     output.stdout().print(output.verdict_table(listed, first="id  received (UTC)"))
 
 
-@ledger.command()
+@ledger.command(short_help="Show everything about one instance, series or study.")
 @click.argument("name")
 @shared.configured
 def show(config_file: Path | None, overrides: tuple[str, ...], name: str) -> int:
@@ -110,7 +110,7 @@ def _show(history: History) -> None:
     console.print(moves)
 
 
-@ledger.command()
+@ledger.command(short_help="Export records as jsonl, csv or parquet.")
 @filtered
 @click.option("--format", "file_format", type=click.Choice(["jsonl", "csv", "parquet"]), default="jsonl", show_default=True)
 @click.option(
@@ -126,7 +126,7 @@ def export(
         output.write((r.record for r in reports.records(opened, wanted)), file_format, target)
 
 
-@ledger.command()
+@ledger.command(short_help="Count what there is; the age of the oldest waiting work.")
 @shared.configured
 def stats(config_file: Path | None, overrides: tuple[str, ...]) -> None:
     """Count instances, outcomes, reasons, series and deliveries, and say how old the oldest waiting work is."""
@@ -142,7 +142,7 @@ def stats(config_file: Path | None, overrides: tuple[str, ...]) -> None:
     output.stdout().print(table)
 
 
-@ledger.command("requeue")
+@ledger.command("requeue", short_help="Put set-aside instances and deliveries back.")
 @click.argument("names", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Everything that is set aside, instead of NAMES.")
 @click.option("--destination", metavar="NAME", help="Only deliveries to this destination.")
@@ -163,7 +163,7 @@ def requeue_command(
     click.echo(f"requeued: {instances} instances, {sent} deliveries")
 
 
-@ledger.command()
+@ledger.command(short_help="Compare the spool with the ledger; mend what can be.")
 @click.option("--grace-seconds", type=shared.Range(0), default=60.0, show_default=True, help="Leave younger files alone.")
 @click.option("--digests", is_flag=True, help="Also read every file and compare its digest (slow: all bytes are read).")
 @shared.configured

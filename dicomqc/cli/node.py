@@ -11,7 +11,7 @@ from dicomqc.core.identifiers import is_valid_ae_title
 PEER = re.compile(r"(?P<ae>[^@]+)@(?P<host>[^@:]+|\[[^\]]+\]):(?P<port>\d{1,5})")
 
 
-@click.command()
+@click.command(short_help="Run the node.")
 @click.option("--only", type=click.Choice(["receive", "score", "send"]), help="Run this one stage only.")
 @click.option("--supervised", is_flag=True, hidden=True)
 @shared.configured
@@ -33,7 +33,7 @@ def serve(config_file: Path | None, overrides: tuple[str, ...], only: str | None
     return node.serve(settings, arguments if config_file is None else [f"--config={config_file}", *arguments])
 
 
-@click.command()
+@click.command(short_help="Show the whole way on this machine, with simulated angiograms.")
 @click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[DICOM]...")
 @click.option(
     "--keep", type=click.Path(path_type=Path), metavar="DIR", help="Keep spool, ledger and what arrived in this folder."

@@ -15,7 +15,7 @@ from dicomqc.core.record import Record
 FORMATS = ("table", "jsonl", "csv", "parquet")
 
 
-@click.command()
+@click.command(short_help="Judge DICOM files or folders without a node.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH...")
 @click.option("--model", metavar="NAME@VERSION", help="These weights instead of the configured ones.")
 @click.option("--format", "file_format", type=click.Choice(FORMATS), default="table", show_default=True)
