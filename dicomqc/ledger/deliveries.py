@@ -12,7 +12,7 @@ from dicomqc.ledger import tables
 from dicomqc.ledger.engine import Ledger
 from dicomqc.ledger.events import DELIVERY, INSTANCE, transition
 from dicomqc.ledger.instances import stored
-from dicomqc.ledger.leases import FREE, end, lease, renew_leases
+from dicomqc.ledger.leases import FREE, end, lease, release_leases, renew_leases
 
 _d, _i = tables.deliveries, tables.instances
 
@@ -70,19 +70,7 @@ def renew(ledger: Ledger, tokens: Collection[str], *, lease_seconds: float) -> s
 
 def release(ledger: Ledger, tokens: Collection[str]) -> None:
     """Give deliveries back unbegun: the attempt does not count. Raises Unavailable."""
-    if not tokens:
-        return
-    with ledger.write() as conn:
-        transition(
-            conn,
-            DELIVERY,
-            Move.RELEASE,
-            _d.c.lease_token.in_(tokens),
-            source=DeliveryState.SENDING,
-            target=DeliveryState.PENDING,
-            now=ledger.now(conn),
-            values={**FREE, "attempts": _d.c.attempts - 1},
-        )
+    release_leases(ledger, DELIVERY, tokens, source=DeliveryState.SENDING, target=DeliveryState.PENDING)
 
 
 def accept(ledger: Ledger, token: str, *, status: int) -> None:

@@ -6,6 +6,7 @@ A row is claimed by one short transaction under a fresh token and ended by a wri
 import uuid
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -79,19 +80,18 @@ def renew_leases(ledger: Ledger, subject: Subject, state: str, tokens: Collectio
 
 def release(ledger: Ledger, tokens: Collection[str]) -> None:
     """Give work back unbegun: the attempt does not count. Tokens already lost are passed over. Raises Unavailable."""
+    release_leases(ledger, INSTANCE, tokens, source=InstanceState.SCORING, target=InstanceState.RECEIVED)
+
+
+def release_leases(ledger: Ledger, subject: Subject, tokens: Collection[str], *, source: StrEnum, target: StrEnum) -> None:
+    """Give one subject's leased rows back unbegun, attempts included."""
     if not tokens:
         return
+    t = subject.table
+    values = {**FREE, "attempts": t.c.attempts - 1}
     with ledger.write() as conn:
-        transition(
-            conn,
-            INSTANCE,
-            Move.RELEASE,
-            _t.c.lease_token.in_(tokens),
-            source=InstanceState.SCORING,
-            target=InstanceState.RECEIVED,
-            now=ledger.now(conn),
-            values={**FREE, "attempts": _t.c.attempts - 1},
-        )
+        now, where = ledger.now(conn), t.c.lease_token.in_(tokens)
+        transition(conn, subject, Move.RELEASE, where, source=source, target=target, now=now, values=values)
 
 
 def put_back(ledger: Ledger, token: str, *, delay_seconds: float, reason: str, alone_next: bool) -> None:
