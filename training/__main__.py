@@ -112,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.does(options)
-    except (ConfigError, FileExistsError, FileNotFoundError) as error:
+    except (ConfigError, OSError) as error:
         _log.error("%s", error)
         return 2
     return 0

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from dicomqc.core.errors import ConfigError
-from dicomqc.sample.spec import FrameSpec
+from dicomqc.models import registry, zoo
+from dicomqc.sample.spec import FrameSpec, is_finite
 from training.augment import Strength
 
 
@@ -72,10 +73,34 @@ def _checked(kind: type, value: object, where: str, *, complete: bool = True) ->
     return dict(value)
 
 
+_COUNTS = ("patients", "unseen_patients", "reestimate_clips", "checkpoint_steps", "threads")
+_SHARES = ("unsatisfactory", "learning_rate", "weight_decay", "warmup", "ema", "dropout", "kind_loss")
+
+
+def _usable(recipe: Recipe) -> Recipe:
+    """The recipe, if its figures can be; a bad one would show only after the cohort was rendered."""
+    counts = {name: getattr(recipe, name) for name in _COUNTS}
+    counts |= {f"phases[{i}].{k}": v for i, phase in enumerate(recipe.phases) for k, v in asdict(phase).items()}
+    for name, value in counts.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigError(f"{name}: a whole number of at least 1 is expected")
+    for name, value in {**{n: getattr(recipe, n) for n in _SHARES}, **asdict(recipe.augment)}.items():
+        if not is_finite(value) or value < 0:
+            raise ConfigError(f"{name}: a number of at least 0 is expected")
+    if recipe.model not in zoo.BUILDERS:
+        raise ConfigError(f"model: one of {', '.join(zoo.BUILDERS)} is expected")
+    registry.check_name(recipe.name, recipe.version)
+    return recipe
+
+
 def load(path: Path) -> Recipe:
-    """The recipe of a YAML file; an unknown or missing key raises ConfigError with its path."""
-    raw = _checked(Recipe, yaml.safe_load(path.read_text(encoding="utf-8")), path.name)
+    """The recipe of a YAML file; an unknown or missing key, or an unusable figure, raises ConfigError with its path."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path.name}: not YAML ({type(error).__name__})") from error
+    raw = _checked(Recipe, found, path.name)
     raw["spec"] = FrameSpec.from_json(_checked(FrameSpec, raw["spec"], "spec", complete=False))
     raw["augment"] = Strength(**_checked(Strength, raw["augment"], "augment", complete=False))
     raw["phases"] = tuple(Phase(**_checked(Phase, phase, f"phases[{i}]")) for i, phase in enumerate(raw["phases"]))
-    return Recipe(**raw)
+    return _usable(Recipe(**raw))

@@ -73,6 +73,7 @@ def create(folder: Path, recipe: Path, seed: int) -> Run:
         if kept.read_text(encoding="utf-8") != text or run.seed != seed:
             raise FileExistsError(f"{folder} holds a run of another recipe or seed; choose another --run")
         return run
+    load(recipe)
     kept.write_text(text, encoding="utf-8")
     facts = {"seed": seed, "environment": environment()}
     (folder / _FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

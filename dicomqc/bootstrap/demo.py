@@ -65,6 +65,8 @@ def run(files: Sequence[Path], *, keep: Path | None, seed: int, console: Console
         console.print(
             f"node DICOMQC on 127.0.0.1:{port}, forwarding satisfactory series to DOWNSTREAM on 127.0.0.1:{downstream}"
         )
+        if not cines:
+            raise ConfigError("demo: there is no file below these paths")
         sent = list(_send(cines, Peer(host="127.0.0.1", port=port, called_ae="DICOMQC", calling_ae="CATHLAB"), console))
         with open_ledger(_url(folder, "node"), create=False) as ledger:
             records = _await_verdicts(ledger, console)

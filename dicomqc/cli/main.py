@@ -1,6 +1,6 @@
 """`dicomqc`: the commands, and how an error becomes a sentence and an exit code.
 
-Exit codes: 0 done, 1 some objects ended in error, 2 usage or configuration, 3 network or database unavailable, 4 integrity.
+Exit codes: 0 done, 1 some objects ended in error, 2 usage or configuration, 3 network, database or decoder away, 4 integrity.
 """
 
 import os
@@ -15,7 +15,7 @@ from dicomqc.cli.ledger import ledger
 from dicomqc.cli.models import models
 from dicomqc.cli.node import demo, echo, serve
 from dicomqc.cli.score import score
-from dicomqc.core.errors import ConfigError, DicomQCError, IntegrityError, Unavailable
+from dicomqc.core.errors import ConfigError, DicomQCError, IntegrityError, TransientError
 
 OBJECTS_FAILED, USAGE, UNAVAILABLE, INTEGRITY, INTERRUPTED = 1, 2, 3, 4, 130
 
@@ -86,7 +86,7 @@ def exit_code(error: DicomQCError) -> int:
     """The exit code that an error asks for."""
     if isinstance(error, ConfigError):
         return USAGE
-    if isinstance(error, Unavailable):
+    if isinstance(error, TransientError):
         return UNAVAILABLE
     if isinstance(error, IntegrityError):
         return INTEGRITY

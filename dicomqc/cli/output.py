@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dicomqc.core.errors import ConfigError
@@ -102,7 +103,8 @@ def verdict_table(rows: Iterable[tuple[str, Record]], *, first: str, title: str 
         frames = "" if r.frames is None else str(r.frames)
         style = STYLES.get(outcome, "")
         shown = f"[{style}]{outcome}[/]" if style else outcome
-        table.add_row(name, shown, p, r.reason or "", frames, fps, r.calling_ae or "", deliveries(r))
+        # File names and AE titles are strangers' words: brackets in them are no markup.
+        table.add_row(escape(name), shown, p, r.reason or "", frames, fps, escape(r.calling_ae or ""), escape(deliveries(r)))
     return table
 
 

@@ -42,6 +42,8 @@ def score(
     if file_format == "parquet" and target is None:
         raise click.UsageError("--format parquet needs --output FILE")
     files = expand(paths)
+    if not files:
+        click.echo("dicomqc: there is no file below these paths", err=True)
     from dicomqc.bootstrap import files as bench  # noqa: PLC0415 - torch, on demand
 
     errors = [0]

@@ -1,12 +1,11 @@
 """The card of a model version: everything that a verdict's pixels and figures depend on travels with the weights."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from dicomqc.core.errors import ConfigError
-from dicomqc.sample.spec import FrameSpec
+from dicomqc.sample.spec import FrameSpec, is_finite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,5 +71,5 @@ def _typed(values: Mapping[str, Any], types: Mapping[str, type], path: str) -> N
     for key, kind in types.items():
         value = values[key]
         fine = isinstance(value, kind) if kind is not float else isinstance(value, int | float) and not isinstance(value, bool)
-        if not fine or (kind is float and not math.isfinite(value)):
+        if not fine or (kind is float and not is_finite(value)):
             raise ConfigError(f"{path}.{key}: not a {'number' if kind is float else kind.__name__}")

@@ -23,6 +23,7 @@ WEIGHTS, CARD, GOLDEN, GOLDEN_FRAMES, SUMS = "model.safetensors", "card.json", "
 FILES = (CARD, GOLDEN, GOLDEN_FRAMES, WEIGHTS)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _BUFFER_BYTES = 1 << 20
+_MAX_CARD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +66,11 @@ def read(folder: Path) -> ModelVersion:
     """The version in `folder`, by its card; `verify` says whether its files are whole. Raises IntegrityError (I13)."""
     path = folder / CARD
     try:
+        # A device or a pipe would never end, and a card is a page of text.
+        if path.stat().st_size > _MAX_CARD_BYTES or not path.is_file():
+            raise ValueError("not a card")
         card = Card.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise IntegrityError(f"{path}: unreadable ({type(error).__name__})", reason="model_file_changed") from error
     except ConfigError as error:
         raise IntegrityError(f"{path}: {error}", reason="model_file_changed") from error
@@ -96,6 +100,7 @@ def verify(folder: Path) -> None:
 def import_version(source: Path, registry: Path) -> ModelVersion:
     """Copy a published version into the registry, whole or not at all. Raises ConfigError, IntegrityError."""
     version = read(source)
+    check_name(version.card.name, version.card.version)
     if (shipped() / version.card.name / version.card.version).exists():
         raise ConfigError(f"{version.ref} is the name of a shipped version, which would hide this one; publish under another")
     with new_version(registry, version.card.name, version.card.version) as folder:
@@ -112,8 +117,7 @@ def new_version(registry: Path, name: str, version: str) -> Iterator[Path]:
 
     Raises ConfigError for an unusable name or a version that exists: versions are immutable.
     """
-    if not _is_name(name) or not _is_name(version):
-        raise ConfigError(f"{name}@{version}: names and versions have small letters, digits, '.', '_' and '-'")
+    check_name(name, version)
     target = registry / name / version
     if target.exists():
         raise ConfigError(f"{target}: exists; a version is never changed, publish another")
@@ -133,6 +137,12 @@ def new_version(registry: Path, name: str, version: str) -> Iterator[Path]:
         folder.rename(target)
         for parent in (target.parent, registry):
             _sync(parent)
+
+
+def check_name(name: object, version: object) -> None:
+    """Whether a version may be called so. Raises ConfigError."""
+    if not all(isinstance(text, str) and _is_name(text) for text in (name, version)):
+        raise ConfigError(f"{name}@{version}: names and versions have up to 63 small letters, digits, '.', '_' and '-'")
 
 
 def sha256(path: Path) -> str:

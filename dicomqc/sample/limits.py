@@ -19,7 +19,8 @@ class Limits:
     max_depth: int = 64
     max_fragments: int = 100_000
     max_side: int = 8192
-    max_clip_bytes: int = 1024 * MIB
+    # Half of what a decoder process may take: the displayed copy and the codec lie beside it.
+    max_clip_bytes: int = 512 * MIB
     max_inflated_bytes: int = 512 * MIB
 
 

@@ -116,7 +116,8 @@ def _frame_rate(header: CineHeader, spec: FrameSpec) -> Refused | None:
     rate = header.frame_rate_hz
     if rate is None:
         return Refused(reason=Refusal.FRAME_RATE_UNKNOWN, detail="no attribute gives a usable frame rate")
-    if abs(rate - spec.frame_rate_hz) > spec.frame_rate_tolerance_hz:
+    # A millionth more: a decimal string of 1000/14.5 is no slower than the rule allows.
+    if abs(rate - spec.frame_rate_hz) > spec.frame_rate_tolerance_hz + 1e-6:
         wanted = f"{spec.frame_rate_hz:g} ± {spec.frame_rate_tolerance_hz:g}"
         return Refused(reason=Refusal.FRAME_RATE_OUT_OF_RANGE, detail=f"{rate:.2f} fps is outside {wanted}")
     return None

@@ -6,6 +6,7 @@ transfer syntax, and guessing it is not a basis for a verdict.
 
 import io
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -43,6 +44,10 @@ class Source:
 @contextmanager
 def open_source(path: Path, limits: Limits) -> Iterator[Source]:
     """The data set of the file at `path`. Bad content raises `Rejected`; a file that cannot be opened or read, OSError."""
+    # A pipe would be waited for and a device never ends: neither has offsets. A folder cannot be opened, which says so itself.
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise Rejected(Refusal.NOT_DICOM, "a pipe or a device")
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         walk = Walk(file, size, limits)

@@ -55,7 +55,7 @@ class FrameSpec:
                 raise ConfigError(f"FrameSpec.{key}: {value!r} is not a whole number of at least 1")
         for key in (*_POSITIVE, *_NOT_NEGATIVE):
             value = getattr(self, key)
-            if not _is_finite(value) or value < 0 or (value == 0 and key in _POSITIVE):
+            if not is_finite(value) or value < 0 or (value == 0 and key in _POSITIVE):
                 raise ConfigError(f"FrameSpec.{key}: {value!r} is not a usable number")
             # 8 and 8.0 are one spec, so they must be one digest.
             object.__setattr__(self, key, float(value))
@@ -91,8 +91,12 @@ class FrameSpec:
         return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_finite(value: object) -> bool:
+    """Whether `value` is a number that a float can hold (a whole number of 400 digits is none)."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 X3D_S: Final = FrameSpec(kind="3d", step=2, size=160)

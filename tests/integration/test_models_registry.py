@@ -1,5 +1,6 @@
 """Model versions: immutable, verified, and refused when one byte differs (I13)."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -108,3 +109,17 @@ def test_weights_that_do_not_fit_the_architecture_are_refused(copied: ModelVersi
     save_file({"other": torch.zeros(1)}, copied.folder / registry.WEIGHTS)
     with pytest.raises(IntegrityError, match=r"model\.safetensors"):
         weights.load(copied)
+
+
+@pytest.mark.parametrize("kind", ["nested", "pipe", "endless", "long"])
+def test_i13_a_card_that_is_no_page_of_text_is_refused(copied: ModelVersion, kind: str) -> None:
+    card = copied.folder / registry.CARD
+    card.unlink()
+    if kind == "pipe":
+        os.mkfifo(card)
+    elif kind == "endless":
+        card.symlink_to("/dev/zero")
+    else:
+        card.write_text("[" * 100_000 if kind == "nested" else " " * (2 << 20) + "{}")
+    with pytest.raises(IntegrityError, match="unreadable"):
+        registry.read(copied.folder)

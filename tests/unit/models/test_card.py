@@ -43,6 +43,7 @@ def test_a_missing_key_is_refused_by_name(key: str) -> None:
         ("threshold", "0.5"),
         ("threshold", 1.0),
         ("threshold", float("nan")),
+        ("threshold", 10**400),
         ("demonstration", "yes"),
         ("name", 3),
         ("metrics", []),
@@ -54,6 +55,11 @@ def test_a_missing_key_is_refused_by_name(key: str) -> None:
 def test_a_wrong_value_is_refused(path: str, value: object) -> None:
     with pytest.raises(ConfigError, match=path if path != "spec" else "stride"):
         Card.from_json({**CARD.to_json(), path: value})
+
+
+def test_a_number_that_no_float_holds_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="std"):
+        Card.from_json({**CARD.to_json(), "spec": {**X3D_S.to_json(), "std": 10**400}})
 
 
 def test_another_spec_is_another_digest() -> None:

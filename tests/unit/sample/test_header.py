@@ -1,5 +1,6 @@
 """Headers of strangers: every fact where it belongs, every fault a reason, no exception."""
 
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,12 @@ def test_pixel_data_of_an_icon_are_not_the_objects(tmp_path: Path):
 @pytest.mark.parametrize("data", [b"", b"x", b"GIF89a" + bytes(200), bytes(132), bytes(128) + b"DIC"])
 def test_what_has_neither_marker_nor_file_meta_is_not_dicom(tmp_path: Path, data: bytes):
     assert refusal(written(tmp_path / "a", data)) is Refusal.NOT_DICOM
+
+
+def test_a_pipe_or_a_device_is_not_dicom_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    assert refusal(tmp_path / "pipe") is Refusal.NOT_DICOM
+    assert refusal(Path("/dev/zero")) is Refusal.NOT_DICOM
 
 
 def test_file_meta_without_preamble_is_plainly_parseable(tmp_path: Path):

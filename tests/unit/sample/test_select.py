@@ -106,7 +106,8 @@ def test_every_syntax_of_the_table_is_decodable(uid: str):
 
 
 @pytest.mark.parametrize(
-    ("hz", "good"), [(14.5, True), (15.5, True), (15.15, True), (14.49, False), (15.51, False), (7.5, False)]
+    ("hz", "good"),
+    [(14.5, True), (15.5, True), (14.499999999999998, True), (15.15, True), (14.49, False), (15.51, False), (7.5, False)],
 )
 def test_the_frame_rate_is_15_within_a_half(hz: float, good: bool):
     assert reason(frame_rate_hz=hz) is (None if good else Refusal.FRAME_RATE_OUT_OF_RANGE)

@@ -35,3 +35,28 @@ def test_an_unknown_or_missing_key_is_refused_by_its_path(tmp_path: Path, old: s
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ConfigError, match=key.replace("[", r"\[").replace("]", r"\]")):
         load(path)
+
+
+def test_a_recipe_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("name: [", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"recipe\.yaml: not YAML"):
+        load(tmp_path / "recipe.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("patients: 260", "patients: -1", "patients"),
+        ("patients: 260", "patients: x", "patients"),
+        ("steps: 450", "steps: 0", "phases[0].steps"),
+        ("rotate_deg: 10.0", "rotate_deg: x", "rotate_deg"),
+        ("model: x3d_s", "model: nope", "model"),
+        ("name: x3d-s-demo", "name: ../x", "names and versions"),
+    ],
+)
+def test_an_unusable_figure_is_refused_before_a_cohort_is_rendered(tmp_path: Path, old: str, new: str, key: str) -> None:
+    text = _SHIPPED.read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "recipe.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ConfigError, match=key.replace("[", r"\[").replace("]", r"\]")):
+        load(tmp_path / "recipe.yaml")
