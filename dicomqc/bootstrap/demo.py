@@ -60,13 +60,13 @@ def run(files: Sequence[Path], *, keep: Path | None, seed: int, console: Console
                 raise ConfigError(f"--keep: {folder} is not empty")
             folder.mkdir(parents=True, exist_ok=True)
         cines = expand(files) if files else _simulate(folder / "cines", seed, console)
+        if not cines:
+            raise ConfigError("demo: there is no file below these paths")
         downstream = stack.enter_context(_running(folder, "downstream", {"receive": {"ae_title": "DOWNSTREAM"}}, ("receive",)))
         port = stack.enter_context(_running(folder, "node", _node_settings(downstream), STAGES))
         console.print(
             f"node DICOMQC on 127.0.0.1:{port}, forwarding satisfactory series to DOWNSTREAM on 127.0.0.1:{downstream}"
         )
-        if not cines:
-            raise ConfigError("demo: there is no file below these paths")
         sent = list(_send(cines, Peer(host="127.0.0.1", port=port, called_ae="DICOMQC", calling_ae="CATHLAB"), console))
         with open_ledger(_url(folder, "node"), create=False) as ledger:
             records = _await_verdicts(ledger, console)

@@ -57,3 +57,10 @@ def test_tampered_weights_stop_the_command_with_exit_4_and_the_file(tmp_path: Pa
     assert done.returncode == 4
     assert "card.json" in done.stderr
     assert dicomqc("models", "verify", "--set", f"models.registry={tmp_path / 'models'}").returncode == 4
+
+
+@pytest.mark.parametrize(("command", "code"), [("demo", 2), ("score", 0)])
+def test_a_folder_without_files_is_said(tmp_path: Path, command: str, code: int) -> None:
+    done = dicomqc(command, str(tmp_path))
+    assert done.returncode == code
+    assert "there is no file below these paths" in done.stderr

@@ -73,3 +73,10 @@ def test_what_cannot_be_read_is_a_failure_and_no_verdict(tmp_path: Path) -> None
 def test_the_decoder_process_holds_neither_torch_nor_the_ledger() -> None:
     code = "import sys, dicomqc.score.child; print({'torch', 'sqlalchemy', 'pydantic'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+
+
+def test_a_clip_that_the_guards_admit_leaves_the_decoder_room_for_its_copy() -> None:
+    from dicomqc.sample.limits import DEFAULT_LIMITS
+    from dicomqc.score.decoder import MEMORY_BYTES
+
+    assert 2 * DEFAULT_LIMITS.max_clip_bytes <= MEMORY_BYTES
