@@ -5,6 +5,7 @@ Refuses unknown keys, a missing file and a misspelt DICOMQC_* variable, and name
 
 import ipaddress
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -111,8 +112,8 @@ class Score(_Section):
     """Pinned weights, NAME@VERSION; never 'latest'."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     """auto, cpu, cuda or cuda:N."""
-    precision: Literal["fp32"] = "fp32"
-    """Arithmetic of the model call."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the model call; bf16 needs a processor that has it, and a threshold of its own."""
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     """P(unsatisfactory) from which a cine is unsatisfactory; null takes the card's."""
     batch: Annotated[int, Field(ge=1, le=256)] = 8
@@ -128,6 +129,8 @@ class Models(_Section):
 
     registry: Path | None = None
     """The folder of imported versions; null: `models` beside the spool. Shipped versions are always found."""
+    cache: Path | None = None
+    """Where converted networks are kept (they can be made anew); null: dicomqc in the user's cache folder."""
 
 
 class Series(_Section):
@@ -237,9 +240,21 @@ class Settings(_Section):
         """The folder of imported model versions."""
         return self.models.registry or self.spool.root.parent / "models"
 
+    def cache(self) -> Path:
+        """The folder of converted networks."""
+        if self.models.cache is not None:
+            return self.models.cache
+        try:
+            return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "dicomqc"
+        except RuntimeError:
+            # An account without a home.
+            return self.registry().parent / "cache"
+
     def score_options(self) -> options.ScoreOptions:
         """The scoring worker's options."""
-        return options.ScoreOptions(**dict(self.score), registry=self.registry(), mode=self.mode, short=self.sample.short)
+        return options.ScoreOptions(
+            **dict(self.score), registry=self.registry(), cache=self.cache(), mode=self.mode, short=self.sample.short
+        )
 
     def series_options(self) -> options.SeriesOptions:
         """The options of settling."""

@@ -1,5 +1,6 @@
 """Fixtures that several kinds of tests share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,6 +9,9 @@ import pytest
 
 from dicomqc import logs
 from tests.support import databases
+
+# Converted networks are made once for all sessions, also for the programs that tests start, and not in a person's home.
+os.environ["XDG_CACHE_HOME"] = str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "converted")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -87,8 +87,8 @@ def _usable(recipe: Recipe) -> Recipe:
     for name, value in {**{n: getattr(recipe, n) for n in _SHARES}, **asdict(recipe.augment)}.items():
         if not is_finite(value) or value < 0:
             raise ConfigError(f"{name}: a number of at least 0 is expected")
-    if recipe.model not in zoo.BUILDERS:
-        raise ConfigError(f"model: one of {', '.join(zoo.BUILDERS)} is expected")
+    if recipe.model not in zoo.ARCHITECTURES:
+        raise ConfigError(f"model: one of {', '.join(zoo.ARCHITECTURES)} is expected")
     registry.check_name(recipe.name, recipe.version)
     return recipe
 

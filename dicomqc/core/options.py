@@ -58,12 +58,13 @@ class ScoreOptions:
 
     model: str
     device: str
-    precision: str
+    precision: Literal["fp32", "bf16"]
     threshold: float | None
     batch: int
     max_attempts: int
     allow_demonstration: bool
     registry: Path
+    cache: Path
     mode: Mode
     short: Literal["refuse", "pad"]
 

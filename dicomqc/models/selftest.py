@@ -13,6 +13,7 @@ from dicomqc.core.errors import IntegrityError
 from dicomqc.core.verdict import Score
 from dicomqc.models import registry
 from dicomqc.models.registry import ModelVersion
+from dicomqc.models.runtime.protocol import EXTRA_TOLERANCE
 from dicomqc.sample.decode import decode_frames
 from dicomqc.sample.header import Inspected, read_header
 from dicomqc.sample.pipeline import sample_cine
@@ -22,7 +23,12 @@ GREY_TOLERANCE = 1
 
 
 class Scores(Protocol):
-    """Whatever scores a batch of clips."""
+    """Whatever scores a batch of clips, in one precision."""
+
+    @property
+    def precision(self) -> str:
+        """The arithmetic: fp32 or bf16."""
+        ...
 
     def score(self, frames: NDArray[np.uint8]) -> Sequence[Score]:
         """Clips uint8 [N,T,S,S] to one score each."""
@@ -30,7 +36,7 @@ class Scores(Protocol):
 
 
 def golden(version: ModelVersion, scorer: Scores) -> None:
-    """Pixels exactly, frames within 1 grey level, logit within the card's tolerance. Raises IntegrityError saying which."""
+    """Pixels exactly, frames within 1 grey level, logit within the precision's tolerance. Raises IntegrityError."""
     path = version.folder / registry.GOLDEN
     pixels_sha256, frames = observe(path, version.card.spec)
     expected = version.card.golden
@@ -40,8 +46,8 @@ def golden(version: ModelVersion, scorer: Scores) -> None:
     if reference.shape != frames.shape or np.abs(reference.astype(np.int16) - frames).max() > GREY_TOLERANCE:
         raise _failed(path, "its frames are sampled differently here")
     logit = scorer.score(frames[None])[0].logit
-    if not abs(logit - expected.logit) <= expected.tolerance:
-        raise _failed(path, f"its logit is {logit:.4f}, {expected.logit:.4f} was published")
+    if not abs(logit - expected.logit) <= expected.tolerance + EXTRA_TOLERANCE[scorer.precision]:
+        raise _failed(path, f"its logit is {logit:.4f} in {scorer.precision}, {expected.logit:.4f} was published")
 
 
 def observe(path: Path, spec: FrameSpec) -> tuple[str, NDArray[np.uint8]]:

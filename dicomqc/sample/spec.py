@@ -100,5 +100,6 @@ def is_finite(value: object) -> bool:
 
 
 X3D_S: Final = FrameSpec(kind="3d", step=2, size=160)
+X3D_L: Final = FrameSpec(kind="3d", step=2, size=312)
 RESNET_3D: Final = FrameSpec(kind="3d", step=2, size=160)
 RESNET_2D: Final = FrameSpec(kind="2d", step=8, size=299)

@@ -8,25 +8,19 @@ from typing import Protocol
 
 import numpy as np
 import structlog
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from dicomqc.core.cine import Failure
 from dicomqc.core.errors import ConfigError, PermanentError, TransientError
 from dicomqc.core.options import ScoreOptions
 from dicomqc.core.verdict import Mode, ModelRef, Provenance, Score
-from dicomqc.models import registry, selftest, weights
+from dicomqc.models import registry, selftest
 from dicomqc.models.registry import ModelVersion
+from dicomqc.models.runtime.opening import open_runtime
+from dicomqc.models.runtime.protocol import Runtime
 from dicomqc.sample.decode import check_codecs
-from dicomqc.sample.spec import FrameSpec
-from dicomqc.sample.tensor import normalise
-from dicomqc.score import device
 
 log = structlog.get_logger()
-
-# On a CPU a batch costs what its clips cost one by one, so that waiting for a second clip would only delay the first.
-_CPU_CLIPS, _CUDA_CLIPS = 1, 16
 
 
 class Scorer(Protocol):
@@ -58,28 +52,36 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TorchScorer:
-    """PyTorch eager in fp32. `network` is in eval mode on the device that `device` names."""
+class RuntimeScorer:
+    """The scores of a runtime's logits."""
 
-    network: nn.Module
-    spec: FrameSpec
-    device: str
-    engine: str = "torch"
-    precision: str = "fp32"
+    runtime: Runtime
+
+    @property
+    def engine(self) -> str:
+        """The name of the runtime."""
+        return self.runtime.engine
+
+    @property
+    def precision(self) -> str:
+        """The arithmetic: fp32 or bf16."""
+        return self.runtime.precision
+
+    @property
+    def device(self) -> str:
+        """Where it computes: cpu or cuda:N."""
+        return self.runtime.device
 
     @property
     def max_clips(self) -> int:
         """How many clips one call may hold."""
-        return _CPU_CLIPS if self.device == "cpu" else _CUDA_CLIPS
+        return self.runtime.max_clips
 
     def score(self, frames: NDArray[np.uint8]) -> list[Score]:
         """Clips of grey levels uint8 [N,T,S,S] to one score each. Raises PermanentError (scorer_failed)."""
         began = perf_counter()
         try:
-            with torch.inference_mode():
-                # A copy, since a read-only array cannot back a tensor.
-                batch = torch.from_numpy(np.array(frames, dtype=np.uint8, order="C")).to(self.device)
-                logits = self.network(normalise(batch, self.spec)).flatten().tolist()
+            logits = self.runtime.logits(frames)
         except RuntimeError as error:
             raise PermanentError(f"the model call failed ({type(error).__name__})", reason=Failure.SCORER_FAILED) from error
         if len(logits) != len(frames) or not all(map(math.isfinite, logits)):
@@ -114,8 +116,6 @@ def open_scorer(options: ScoreOptions) -> LoadedModel:
     Raises ConfigError (no such model or device, a missing codec, demonstration weights in mode enforce) and IntegrityError
     (a file that is not what was published, a failed self-test).
     """
-    if options.precision != "fp32":
-        raise ConfigError(f"score.precision: the torch engine computes in fp32, not {options.precision}")
     model = registry.resolve(options.model, options.registry)
     if model.card.demonstration and options.mode is Mode.ENFORCE and not options.allow_demonstration:
         raise ConfigError(
@@ -123,12 +123,15 @@ def open_scorer(options: ScoreOptions) -> LoadedModel:
             "patients by them. Run them in mode observe, or pin weights that are fit for patients "
             "(score.allow_demonstration is for `dicomqc demo`)"
         )
+    if options.precision != "fp32" and options.threshold is None:
+        raise ConfigError(
+            f"score.precision: the threshold of {model.ref} was chosen in fp32. See with `dicomqc models recheck` what "
+            f"{options.precision} does to your cines, and set score.threshold"
+        )
     registry.verify(model.folder)
     check_codecs()
-    where = device.select(options.device)
-    # Convolutions on CUDA take TF32 by default, and the verdict will say fp32.
-    torch.backends.cudnn.allow_tf32 = False
-    scorer = TorchScorer(weights.load(model).to(where), model.card.spec, str(where))
+    runtime = open_runtime(model, device=options.device, precision=options.precision, cache=options.cache)
+    scorer = RuntimeScorer(runtime)
     selftest.golden(model, scorer)
     loaded = LoadedModel(scorer=scorer, version=model, provenance=_provenance(model.ref, scorer, model.card.threshold, options))
     if model.card.demonstration:

@@ -4,8 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import nn
 
 from dicomqc.core.cine import Eligible, Failure, Refusal, Refused
 from dicomqc.core.verdict import Outcome, Verdict
@@ -14,7 +12,7 @@ from dicomqc.models.registry import ModelVersion
 from dicomqc.sample.pipeline import Sampled
 from dicomqc.sample.spec import FrameSpec
 from dicomqc.score import batch
-from dicomqc.score.engine import LoadedModel, TorchScorer
+from dicomqc.score.engine import LoadedModel, RuntimeScorer
 from tests.support.facts import PROVENANCE
 
 # Brightness in, brightness out: the logit of a grey clip is its level less the middle.
@@ -36,15 +34,17 @@ CARD = Card(
 )
 
 
-class Brightness(nn.Module):
-    """The mean of a clip; a black one has no finite logit."""
+class Brightness:
+    """A runtime: the mean of a clip; a black one has no finite logit."""
 
-    def forward(self, clips: torch.Tensor) -> torch.Tensor:
-        mean = clips.mean(dim=(1, 2, 3, 4))
-        return torch.where(mean <= -0.5, torch.nan, mean)[:, None]
+    engine, precision, device, threads, max_clips = "brightness", "fp32", "cpu", 1, 8
+
+    def logits(self, frames: np.ndarray) -> list[float]:
+        means = [float(f.mean()) / 255.0 - 0.5 for f in frames]
+        return [m if m > -0.5 else float("nan") for m in means]
 
 
-SCORER = TorchScorer(Brightness(), SPEC, "cpu")
+SCORER = RuntimeScorer(Brightness())
 LOADED = LoadedModel(
     scorer=SCORER, version=ModelVersion(ref=PROVENANCE.model, card=CARD, folder=Path("nowhere")), provenance=PROVENANCE
 )

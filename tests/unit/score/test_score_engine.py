@@ -1,28 +1,31 @@
-"""The eager scorer: finite logits to probabilities, or a failure that names itself; and which device it runs on."""
+"""From a runtime's logits to scores: finite logits to probabilities, or a failure that names itself."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from dicomqc.core.cine import Failure
-from dicomqc.core.errors import ConfigError, PermanentError
-from dicomqc.sample.spec import FrameSpec
-from dicomqc.score import device
-from dicomqc.score.engine import TorchScorer
-
-SPEC = FrameSpec(kind="3d", step=16, size=4, normalisation="fixed", mean=0.0, std=1.0)
+from dicomqc.core.errors import PermanentError
+from dicomqc.score.engine import RuntimeScorer
 
 
-class Scaled(nn.Module):
-    """The mean of the input times a factor: a network small enough to reason about."""
+@dataclass
+class Scaled:
+    """A runtime whose logit is the mean grey level times a factor; above `breaks_at` clips it breaks."""
 
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
+    factor: float
+    breaks_at: int = 9
+    engine: str = "scaled"
+    precision: str = "fp32"
+    device: str = "cpu"
+    threads: int = 1
+    max_clips: int = 9
 
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return values.mean(dim=(1, 2, 3, 4))[:, None] * self.factor
+    def logits(self, frames: np.ndarray) -> list[float]:
+        if len(frames) >= self.breaks_at:
+            raise RuntimeError("out of order")
+        return [float(f.mean()) / 255.0 * self.factor for f in frames]
 
 
 def clips(*greys: int) -> np.ndarray:
@@ -30,7 +33,7 @@ def clips(*greys: int) -> np.ndarray:
 
 
 def test_a_score_is_the_logistic_of_its_own_clips_logit() -> None:
-    black, white = TorchScorer(Scaled(2.0), SPEC, "cpu").score(clips(0, 255))
+    black, white = RuntimeScorer(Scaled(2.0)).score(clips(0, 255))
     assert (black.logit, black.p_unsatisfactory) == (0.0, 0.5)
     assert white.logit == pytest.approx(2.0)
     assert white.p_unsatisfactory == pytest.approx(0.880797)
@@ -39,35 +42,22 @@ def test_a_score_is_the_logistic_of_its_own_clips_logit() -> None:
 
 @pytest.mark.parametrize(("factor", "p"), [(5000.0, 1.0), (-5000.0, 0.0)])
 def test_an_extreme_logit_is_a_probability_still(factor: float, p: float) -> None:
-    assert TorchScorer(Scaled(factor), SPEC, "cpu").score(clips(255))[0].p_unsatisfactory == p
+    assert RuntimeScorer(Scaled(factor)).score(clips(255))[0].p_unsatisfactory == p
 
 
 @pytest.mark.parametrize("factor", [float("nan"), float("inf"), -float("inf")])
 def test_a_logit_that_is_not_finite_is_no_score(factor: float) -> None:
     with pytest.raises(PermanentError) as failure:
-        TorchScorer(Scaled(factor), SPEC, "cpu").score(clips(255))
+        RuntimeScorer(Scaled(factor)).score(clips(255))
     assert failure.value.reason == Failure.SCORER_FAILED
 
 
 def test_an_error_of_the_runtime_is_the_scorers_failure() -> None:
     with pytest.raises(PermanentError) as failure:
-        TorchScorer(nn.Linear(7, 1), SPEC, "cpu").score(clips(255))
+        RuntimeScorer(Scaled(1.0, breaks_at=1)).score(clips(255))
     assert failure.value.reason == Failure.SCORER_FAILED
 
 
-def test_read_only_frames_are_scored_and_left_as_they_are() -> None:
-    frames = clips(7)
-    frames.flags.writeable = False
-    TorchScorer(Scaled(1.0), SPEC, "cpu").score(frames)
-    assert (frames == 7).all()
-
-
-def test_auto_takes_what_there_is() -> None:
-    assert device.select("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    assert str(device.select("cpu")) == "cpu"
-
-
-@pytest.mark.parametrize("name", ["cuda:63", "gpu", "meta", ""])
-def test_a_device_that_is_not_there_is_refused_and_never_replaced(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"score\.device"):
-        device.select(name)
+def test_the_scorer_says_what_its_runtime_says() -> None:
+    scorer = RuntimeScorer(Scaled(1.0))
+    assert (scorer.engine, scorer.precision, scorer.device, scorer.max_clips) == ("scaled", "fp32", "cpu", 9)
