@@ -1,17 +1,19 @@
-"""`python -m training`: phantom, fit, evaluate, publish, and weights, which does it all from one seed."""
+"""`python -m training`: complexity, phantom, fit, evaluate, publish, and weights, which does it all from one seed."""
 
 import argparse
 import json
 import logging
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from safetensors.torch import save_file
 
 from dicomqc.core.errors import ConfigError
-from dicomqc.models import registry
+from dicomqc.models import registry, zoo
 from dicomqc.phantom import cohort
+from training import complexity, complexity_tables
 from training import run as runs
 from training.evaluate import evaluate
 from training.loop import fit
@@ -19,6 +21,7 @@ from training.publish import publish
 from training.run import WEIGHTS, Run
 
 _RECIPE = Path(__file__).resolve().parents[1] / "config" / "training" / "x3d_s_demo.yaml"
+_COMPLEXITY = "parameters and MACs of the models as the paper counts them, per clip as they really run, and measured time"
 _log = logging.getLogger("training")
 _began = time.monotonic()
 
@@ -70,6 +73,40 @@ def _weights(options: argparse.Namespace) -> None:
     _publish(run, options.registry)
 
 
+def _complexity(options: argparse.Namespace) -> None:
+    counts = [complexity.count(name) for name in options.models]
+    timings = []
+    if options.measure:
+        for row in counts:
+            _say(f"{row['title']}: timing {', '.join(options.engines)}")
+            timings += [{**row, **t} for t in complexity.measure(row["name"], options.engines, repeats=options.repeats)]
+    sys.stdout.write(complexity_tables.rendered(counts, timings, options.format) + "\n")
+
+
+def _names(known: Sequence[str], what: str) -> Callable[[str], list[str]]:
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"there is no {what} {name!r}; one of {', '.join(known)}")
+        return names
+
+    return parse
+
+
+def _add_complexity(added: argparse.ArgumentParser) -> None:
+    models = list(zoo.ARCHITECTURES)
+    added.add_argument("--format", choices=("table", "json", "markdown"), default="table")
+    added.add_argument("--measure", action="store_true", help="time one clip a call on this machine's CPU, too")
+    added.add_argument("--models", type=_names(models, "model"), default=models, metavar="NAME,…", help=", ".join(models))
+    engines = complexity.ENGINES
+    added.add_argument(
+        "--engines", type=_names(engines, "engine"), default=list(engines), metavar="NAME,…", help=", ".join(engines)
+    )
+    added.add_argument("--repeats", type=int, default=9, help="timed calls of each engine (default 9); the median is reported")
+    added.set_defaults(does=_complexity)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -79,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--workers", type=int, default=2, help="processes that render (default 2)")
         return added
 
+    _add_complexity(commands.add_parser("complexity", help=_COMPLEXITY, description=_COMPLEXITY))
     phantom = command("phantom", "write a cohort of simulated angiograms as DICOM, with labels.csv")
     phantom.add_argument("--seed", type=int, required=True)
     phantom.add_argument("--patients", type=int, default=10)

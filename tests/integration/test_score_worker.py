@@ -21,6 +21,7 @@ from dicomqc.models import registry
 from dicomqc.models.registry import ModelVersion
 from dicomqc.score.engine import open_scorer
 from dicomqc.score.worker import run_score
+from dicomqc.settings import Settings
 from tests.support import spooled
 from tests.support.untrained import publish
 from tests.support.waiting import until
@@ -60,6 +61,7 @@ def options(version: ModelVersion, **changes: object) -> ScoreOptions:
         "max_attempts": 3,
         "allow_demonstration": False,
         "registry": version.folder.parents[1],
+        "cache": Settings().cache(),
         "mode": Mode.OBSERVE,
         "short": "refuse",
     }
@@ -113,7 +115,7 @@ def test_i8_a_verdict_names_everything_that_it_rests_on(ledger: Ledger, root: Pa
     assert record.frame_numbers == tuple(range(16, 47, 2))
     assert (record.model, record.threshold, record.outcome) == (str(version.ref), 0.01, "unsatisfactory")
     assert (record.weights_sha256, record.spec_sha256) == (version.ref.weights_sha256, version.ref.spec_sha256)
-    assert (record.engine, record.precision, record.mode) == ("torch", "fp32", "observe")
+    assert (record.engine, record.precision, record.mode) == ("openvino", "fp32", "observe")
     assert (record.frame_rate_source, record.frames) == ("FrameTime", 48)
     assert record.p_unsatisfactory is not None
     assert record.seconds_score is not None
@@ -209,6 +211,11 @@ def test_enforce_refuses_demonstration_weights_unless_allowed(tmp_path: Path) ->
         open_scorer(options(demo, mode=Mode.ENFORCE))
     assert open_scorer(options(demo, mode=Mode.ENFORCE, allow_demonstration=True)).provenance.mode is Mode.ENFORCE
     assert open_scorer(options(demo)).provenance.threshold == demo.card.threshold
+
+
+def test_i13_bf16_with_the_threshold_of_fp32_is_refused(version: ModelVersion) -> None:
+    with pytest.raises(ConfigError, match=r"models recheck.*score\.threshold"):
+        open_scorer(options(version, precision="bf16"))
 
 
 def test_a_device_that_is_not_there_is_refused_by_its_key(version: ModelVersion) -> None:

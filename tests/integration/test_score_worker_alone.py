@@ -25,6 +25,7 @@ from dicomqc.models.registry import ModelVersion
 from dicomqc.score.decoders import Decoders
 from dicomqc.score.engine import EngineLost, LoadedModel, Scorer, open_scorer
 from dicomqc.score.worker import Worker
+from dicomqc.settings import Settings
 from tests.support import spooled
 from tests.support.untrained import publish
 from tests.support.waiting import until
@@ -65,6 +66,7 @@ def options(version: ModelVersion) -> ScoreOptions:
         max_attempts=1,
         allow_demonstration=False,
         registry=version.folder.parents[1],
+        cache=Settings().cache(),
         mode=Mode.OBSERVE,
         short="refuse",
     )
