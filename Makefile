@@ -8,7 +8,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint $(PIN
 TORCH := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 READY := $(VENV)/.installed
 
-.PHONY: demo test check lint types unit contracts integration faults e2e serve bench weights clean
+.PHONY: demo test check lint types unit contracts integration faults e2e serve bench bench-gpu weights clean
 
 demo: $(READY)
 	$(BIN)/dicomqc demo
@@ -44,7 +44,11 @@ serve: $(READY)
 	$(BIN)/dicomqc serve
 
 bench: $(READY)
+	$(BIN)/python -m training complexity --measure
 	$(BIN)/python -m tests.benchmarks
+
+bench-gpu: $(READY)
+	$(BIN)/python -m tests.benchmarks.bench_gpu
 
 weights: $(READY)
 	OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0 $(BIN)/python -m training weights --seed 20260

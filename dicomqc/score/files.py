@@ -10,7 +10,7 @@ from dicomqc.core.verdict import Verdict
 from dicomqc.score.decoder import SECONDS
 from dicomqc.score.decoders import Decoders
 from dicomqc.score.engine import LoadedModel
-from dicomqc.score.stream import Request, judge_all
+from dicomqc.score.stream import Request, decoders_for, judge_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +27,15 @@ def score_files(
     loaded: LoadedModel,
     *,
     short: Literal["refuse", "pad"] = "refuse",
-    decoders: int = 1,
+    decoders: int | None = None,
     seconds: float = SECONDS,
 ) -> Iterator[ScoredFile]:
-    """Judge each file, in order; `seconds` limits the decoding of one. Raises TransientError where no decoder starts."""
-    with Decoders(loaded.version.card.spec, short=short, count=decoders, seconds=seconds) as pool:
+    """Judge each file, in order; `seconds` limits the decoding of one. Raises TransientError where no decoder starts.
+
+    Null `decoders`: as many processes as the model's device can use.
+    """
+    count = decoders_for(loaded.scorer.device) if decoders is None else decoders
+    with Decoders(loaded.version.card.spec, short=short, count=count, seconds=seconds) as pool:
         requests = (Request(key=path, path=path, digest=None) for path in paths)
         for judged in judge_all(requests, pool, loaded, cancelled=lambda: False):
             header = None if judged.sampled is None else judged.sampled.header

@@ -3,6 +3,7 @@
 Results come in the order of the requests; only as many cines are in flight as keep both sides busy.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
@@ -44,6 +45,15 @@ class Judged(Generic[Key]):
 class _InFlight(Generic[Key]):
     key: Key
     sampled: Future[Sampled | Failure]
+
+
+def decoders_for(device: str) -> int:
+    """How many decoder processes keep a model on `device` from waiting: beside a CPU's model half the cores, else all.
+
+    A decoded cine costs a core about half of what its model call does; only so many are in flight as the model can take.
+    """
+    cores = len(os.sched_getaffinity(0))
+    return max(1, cores // 2) if device == "cpu" else cores
 
 
 def judge_all(

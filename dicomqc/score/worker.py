@@ -27,7 +27,7 @@ from dicomqc.ledger.engine import Ledger
 from dicomqc.ledger.keeper import LeaseKeeper
 from dicomqc.score.decoders import Decoders
 from dicomqc.score.engine import EngineLost, LoadedModel, open_scorer
-from dicomqc.score.stream import Judged, Request, judge_all
+from dicomqc.score.stream import Judged, Request, decoders_for, judge_all
 from dicomqc.spool import layout
 
 log = structlog.get_logger()
@@ -58,7 +58,7 @@ def run_score(
     """
     loaded = open_scorer(options)
     with (
-        Decoders(loaded.version.card.spec, short=options.short) as decoders,
+        Decoders(loaded.version.card.spec, short=options.short, count=decoders_for(loaded.scorer.device)) as decoders,
         LeaseKeeper(partial(leases.renew, ledger, lease_seconds=lease_seconds), lease_seconds=lease_seconds) as keeper,
     ):
         decoders.start()

@@ -31,7 +31,7 @@ def copied(published: ModelVersion, tmp_path: Path) -> ModelVersion:
 class Eager:
     """The network of a version, called as a scorer is; `offset` moves its logits."""
 
-    precision = "fp32"
+    precision, max_clips = "fp32", 2
 
     def __init__(self, version: ModelVersion, offset: float = 0.0) -> None:
         self._model, self._spec, self._offset = weights.load(version), version.card.spec, offset

@@ -71,7 +71,9 @@ def test_both_engines_give_the_stock_networks_logits(architecture: str, publishe
     assert np.isfinite(expected).all()
     assert np.ptp(expected) > 10 * EXACT, "these clips could not tell a wrong network from a right one"
     write_graph(network, spec, tmp_path / GRAPH)
-    assert OpenVinoRuntime(tmp_path / GRAPH, "fp32").logits(frames) == pytest.approx(expected, abs=EXACT)
+    runtime = OpenVinoRuntime(tmp_path / GRAPH, "fp32")
+    assert runtime.logits(frames) == pytest.approx(expected, abs=EXACT)
+    assert [x for clip in frames for x in runtime.logits(clip[None])] == pytest.approx(expected, abs=EXACT)
     assert TorchRuntime(network, spec, device="cpu", precision="fp32").logits(frames) == pytest.approx(expected, abs=EXACT)
 
 
