@@ -1,6 +1,6 @@
 """File to verdict on a folder of cines: `python -m tests.benchmarks.bench_folder [--cines 200] [--folder DIR]`.
 
-What `dicomqc score` does after its start: decoder processes, model, verdicts. Without a folder cines are simulated. Prints JSON:
+What `dicomqc score` does after its start. Without a folder cines are simulated. Prints JSON:
 clips a second and a core; decode, sample and score of single cines one after the other; and how busy each stage and the cores
 were while all ran at once.
 """

@@ -62,11 +62,15 @@ def test_the_unit_keeps_its_hardening() -> None:
         "CapabilityBoundingSet": "",
         "RestrictAddressFamilies": "AF_INET AF_INET6 AF_UNIX",
         "StateDirectory": "dicomqc",
+        "CacheDirectory": "dicomqc",
         "User": "dicomqc",
     }
     lines = unit_lines()
     assert {key: value for key, value in lines if key in wanted} == wanted
     assert ("SystemCallFilter", "@system-service") in lines
+    assert ("Environment", "XDG_CACHE_HOME=/var/cache") in lines, (
+        "without a home the node would convert its weights at each start"
+    )
     assert "MemoryDenyWriteExecute" not in dict(lines), "torch's convolutions fail under it"
 
 
