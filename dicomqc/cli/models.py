@@ -56,24 +56,23 @@ def verify(config_file: Path | None, overrides: tuple[str, ...], model: str | No
         click.echo(f"{version.ref}: every file is what it was")
 
 
-@models.command(short_help="See what another precision does to your cines.")
+@models.command(short_help="See what bf16 does to your cines.")
 @click.argument("model", metavar="NAME@VERSION")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH...")
-@click.option("--precision", type=click.Choice(["bf16", "fp32"]), default="bf16", show_default=True)
 @shared.configured
-def recheck(config_file: Path | None, overrides: tuple[str, ...], model: str, paths: tuple[Path, ...], precision: str) -> None:
-    """Score cines in fp32 and in another precision, and say how far logits move and which threshold keeps the verdicts.
+def recheck(config_file: Path | None, overrides: tuple[str, ...], model: str, paths: tuple[Path, ...]) -> None:
+    """Score cines in fp32 and in bf16, and say how far logits move and which threshold keeps the verdicts.
 
     A card's threshold was chosen in fp32: score.precision bf16 wants a score.threshold of its own, seen on cines like yours.
     """
     from dicomqc.bootstrap.inputs import expand  # noqa: PLC0415
     from dicomqc.score.recheck import recheck as run  # noqa: PLC0415
 
-    settings = shared.load(config_file, (*overrides, f"score.model={model}", f"score.precision={precision}"))
+    settings = shared.load(config_file, (*overrides, f"score.model={model}", "score.precision=bf16"))
     found = run(expand(paths), settings.score_options())
     click.echo(
-        f"{found.clips} eligible cines of {found.files} files; {precision} moves logits by {found.shift_median:.4f} in the "
-        f"median, by {found.shift_max:.4f} at most\n"
+        f"{found.clips} eligible cines of {found.files} files; bf16 moves logits by {found.shift_median:.4f} in the median, by "
+        f"{found.shift_max:.4f} at most\n"
         f"at the threshold {found.threshold:.4f}: {found.changed} verdicts change\n"
         f"at the threshold {found.suggested:.4f}: {found.changed_there} verdicts change; score.threshold can be set to it"
     )

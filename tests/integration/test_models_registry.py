@@ -125,3 +125,17 @@ def test_i13_a_card_that_is_no_page_of_text_is_refused(copied: ModelVersion, kin
         card.write_text("[" * 100_000 if kind == "nested" else " " * (2 << 20) + "{}")
     with pytest.raises(IntegrityError, match="unreadable"):
         registry.read(copied.folder)
+
+
+def test_recheck_compares_bf16_with_fp32_or_says_that_it_cannot(tmp_path: Path) -> None:
+    from dicomqc.models.runtime.openvino_engine import library
+    from tests.support.nodes import dicomqc
+    from tests.support.shared import LEFT_CORONARY, require
+
+    done = dicomqc("models", "recheck", "x3d-s-demo@1.0.0", str(require(LEFT_CORONARY)), "--set", "score.device=cpu")
+    if "BF16" in library().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        assert done.returncode == 0, done.stderr
+        assert "1 eligible cines of 1 files" in done.stdout
+    else:
+        assert done.returncode == 2
+        assert "no bf16" in done.stderr
