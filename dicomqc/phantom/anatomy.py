@@ -160,7 +160,9 @@ def _spine(rng: np.random.Generator, view: View) -> Float:
         u, v = view.project((_BODY + mm(rng.normal(0, 0.8) + lean * level, 58.0, level))[None])[0] / 2
         corners = np.array([[-0.95, -1.0], [0.95, -1.0], [0.85, 0.0], [0.98, 1.0], [-0.98, 1.0], [-0.85, 0.0]])
         body = np.round(np.array([u, v]) + corners * (wide, tall)).astype(np.int32)
-        disc = np.round(np.array([u, v + tall + 1.2 * scale]) + corners[[0, 1, 3, 4]] * (0.9 * wide, 2.0 * scale)).astype(np.int32)
+        disc = np.round(np.array([u, v + tall + 1.2 * scale]) + corners[[0, 1, 3, 4]] * (0.9 * wide, 2.0 * scale)).astype(
+            np.int32
+        )
         cv2.fillPoly(page, [disc], 55.0, cv2.LINE_AA)
         cv2.fillPoly(page, [body], 88.0, cv2.LINE_AA)
         cv2.polylines(page, [body], True, 118.0, 2, cv2.LINE_AA)

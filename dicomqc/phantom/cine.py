@@ -42,7 +42,7 @@ def moment(plan: CinePlan, built: Scene, number: int) -> Moment:
 
 
 def render(plan: CinePlan, frames: Sequence[int] | None = None) -> NDArray[np.uint8]:
-    """Display grey uint8 [T,512,512] of the 1-based frame numbers `frames`, or of the whole cine, as a file's encoder gets them.
+    """Display grey uint8 [T,512,512] of the 1-based frame numbers `frames`, or of the whole cine, as an encoder gets them.
 
     Numbers beyond the cine's end show what would have come.
     """

@@ -34,7 +34,7 @@ _RATES_HZ: Final = ((1000.0 / 66.666667,), (15.0, 1000.0 / 66.67, 1000.0 / 67.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """A cine that a cohort asks for: its kind and study, and for a good twin the cause of its bad one, which follows at once."""
+    """A cine that a cohort asks for: kind and study, and for a good twin the cause of its bad one, which follows at once."""
 
     kind: Kind
     study: int = 0

@@ -77,7 +77,7 @@ def mixing(rng: np.random.Generator, contrast: float) -> Float:
 
 
 def blush(spots: Points, weights: Points, spread_px: float) -> Float:
-    """The tissue around vessels at canvas points [N,2]: weights [N] spread out, float32 [CANVAS/CELL,CANVAS/CELL], maximum 1."""
+    """The tissue around vessels at canvas points [N,2]: weights [N] spread out, [CANVAS/CELL,CANVAS/CELL], maximum 1."""
     page = np.zeros((_CELLS, _CELLS), np.float32)
     cells = np.floor(spots / CELL).astype(int)
     inside = ((cells >= 0) & (cells < _CELLS)).all(axis=1)

@@ -15,9 +15,10 @@ from dicomqc.phantom.projection import FRAME, MARGIN, Float, Points
 from dicomqc.phantom.shutters import Collimation
 
 _POOL: Final = 832
+SHRINKS: Final = 3.2  # from a frame's 512 pixels to the 160 at which a clip is judged
 _LEVELS: Final = 2048
 _SPAN: Final = (-1.5, 2.5)  # of the display table, in units of the scene's own range
-_LEAST_VISIBLE_SIGMA: Final = 0.045  # nepers of noise above which even full injections would be lost in it
+_MOST_NOISE: Final = 0.09  # nepers; above it even full injections would be lost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,8 @@ class Detector:
 
     `base` [CANVAS,CANVAS] is the filtered still picture in nepers, `clear` [CANVAS,CANVAS] what share of further attenuation
     glare leaves; `table` maps (nepers - `darkest`) * `per_neper` to grey; `pool` is noise [_POOL,_POOL] to be scaled by
-    `sigma` [CANVAS,CANVAS] nepers; `memory` are the weights of this and earlier frames' noise, `lag` that of their contrast.
+    `sigma` [CANVAS,CANVAS] nepers; `memory` are the weights of this and earlier frames' noise, `lag` that of
+    their contrast; `residue` is the share of the noise that is left at the size at which a clip is judged.
     """
 
     optics: Optics
@@ -57,6 +59,7 @@ class Detector:
     memory: tuple[float, ...]
     lag: float
     collimation: Collimation
+    residue: float
     ramp_frames: int
     ramp_noise: float
     ramp_level: float
@@ -82,10 +85,10 @@ def build(rng: np.random.Generator, still: Float, rest: Float, nepers_per_mm: fl
     centre = seen[MARGIN:-MARGIN:4, MARGIN:-MARGIN:4]
     table, darkest, per_neper, gain = _display(rng, centre, nepers_per_mm)
     pool = _pool(rng)
-    law = rng.uniform(0.3, 0.9)
+    law = rng.uniform(0.0, 0.9)
     shape = np.clip(np.exp(law * 0.5 * (seen - float(np.median(centre)))), 0.45, 2.4)
-    residual = float(np.exp(rng.uniform(np.log(0.4), np.log(8.0))))
-    sigma = min(residual / gain, _LEAST_VISIBLE_SIGMA)
+    residual = float(np.exp(rng.uniform(np.log(0.5), np.log(9.0))))
+    sigma = min(residual / gain, _MOST_NOISE)
     keep = rng.uniform(0.1, 0.6)
     memory = (1.0,) if rng.random() < 0.5 else tuple(float(v) for v in np.array([1.0, keep, keep**2]) / (1 + keep + keep**2))
     lags, lag, ramps = rng.random() < 0.35, rng.uniform(0.08, 0.35), rng.random() < 0.35
@@ -101,6 +104,7 @@ def build(rng: np.random.Generator, still: Float, rest: Float, nepers_per_mm: fl
         memory=memory,
         lag=lag if lags else 0.0,
         collimation=shutters.draw(rng, optics.filter),
+        residue=float(cv2.resize(pool, None, fx=1 / SHRINKS, fy=1 / SHRINKS, interpolation=cv2.INTER_AREA).std()),
         ramp_frames=int(rng.integers(2, 9)) if ramps else 0,
         ramp_noise=rng.uniform(0.5, 3.0),
         ramp_level=rng.uniform(-0.25, 0.5),
@@ -138,14 +142,14 @@ def _display(rng: np.random.Generator, centre: Float, nepers_per_mm: float) -> t
     """
     low, high = (float(v) for v in np.percentile(centre, [1.0, 99.0]))
     span = max(high - low, 0.3)
-    mean, spread = rng.uniform(70.0, 160.0), float(np.exp(rng.uniform(np.log(12.0), np.log(75.0))))
+    mean, spread = rng.uniform(70.0, 160.0), float(np.exp(rng.uniform(np.log(14.0), np.log(80.0))))
     unit = np.linspace(*_SPAN, _LEVELS)
     curve = _curve(rng, 1.0 - unit)
     shown = np.interp((centre.ravel() - low) / span, unit, curve)
     slope = float(np.median(np.abs(np.diff(curve))[np.abs(unit[1:] - 0.5) < 0.4])) * _LEVELS / (_SPAN[1] - _SPAN[0]) / span
     gain = spread / max(float(shown.std()), 0.03)
     vessel = 3.0 * nepers_per_mm * slope
-    gain = float(np.clip(gain, 18.0 / vessel, 255.0 / vessel))
+    gain = float(np.clip(gain, 24.0 / vessel, 255.0 / vessel))
     floor, ceiling = rng.uniform(0.0, 20.0), rng.uniform(235.0, 255.0)
     # Exposure control keeps the dark parts of the chest off black; open lung may well be white.
     dark = mean + gain * float(np.percentile(shown, 3.0) - shown.mean())
@@ -158,7 +162,7 @@ def _display(rng: np.random.Generator, centre: Float, nepers_per_mm: float) -> t
 def _pool(rng: np.random.Generator) -> Float:
     """Noise of unit spread, white to strongly coloured, with or without its slow part."""
     pool = rng.standard_normal((_POOL, _POOL), dtype=np.float32)
-    fine = rng.uniform(0.0, 1.3)
+    fine = rng.uniform(0.0, 1.1)
     if fine > 0.3:
         pool = cv2.GaussianBlur(pool, (0, 0), fine)
     if rng.random() < 0.6:

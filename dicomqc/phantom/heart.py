@@ -23,7 +23,7 @@ _MIDDLE: Final = 0.45
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heart:
-    """The ellipsoid that carries the vessels: long axis and largest radius in mm; `turn` tilts the axis in the body, radians."""
+    """The ellipsoid that carries the vessels: long axis and largest radius in mm; `turn` tilts it, radians."""
 
     length_mm: float
     radius_mm: float
@@ -34,7 +34,7 @@ class Heart:
         """Unit vectors [3,3]: base to apex, anterior groove, lateral wall."""
         cos, sin = np.cos(self.turn), np.sin(self.turn)
         tilt = np.array([[cos, 0.0, -sin], [0.0, 1.0, 0.0], [sin, 0.0, cos]])
-        return np.stack([_AXIS, _FRONT, _SIDE]) @ tilt.T
+        return np.asarray(np.stack([_AXIS, _FRONT, _SIDE]) @ tilt.T, dtype=np.float64)
 
     def radius_at(self, s: float) -> float:
         """The wall's radius in mm at the share `s` of the way to the apex."""
@@ -69,7 +69,5 @@ class Heart:
         new_ahead = scale * (np.cos(angle) * ahead - np.sin(angle) * beside)
         new_beside = scale * (np.sin(angle) * ahead + np.cos(angle) * beside)
         down = descent_mm * fade * (1.0 - 0.85 * share)
-        shift: Points = (
-            down[:, None] * axis + (new_ahead - ahead)[:, None] * front + (new_beside - beside)[:, None] * side
-        )
+        shift: Points = down[:, None] * axis + (new_ahead - ahead)[:, None] * front + (new_beside - beside)[:, None] * side
         return shift

@@ -30,11 +30,11 @@ def usual(plan: CinePlan) -> Bolus:
     """A full injection, as a good run has it; twins share it but for the cause."""
     rng = plan.rng(Stream.CONTENT)
     return Bolus(
-        start_s=float(np.clip(rng.normal(0.75, 0.45), 0.0, 1.45)),
+        start_s=float(np.clip(rng.normal(0.75, 0.4), 0.0, 1.35)),
         rise_s=rng.uniform(0.2, 0.8),
         duration_s=rng.uniform(1.5, 3.6),
         washout_s=rng.uniform(0.5, 1.8),
-        speed_mm_s=float(np.exp(rng.uniform(np.log(90), np.log(320)))),
+        speed_mm_s=float(np.exp(rng.uniform(np.log(110), np.log(320)))),
         strength=rng.uniform(0.6, 1.0),
         reach_mm=NO_REACH_MM,
         streaming=float(rng.uniform(0.0, 0.3)),
@@ -46,30 +46,38 @@ def bolus(plan: CinePlan) -> Bolus:
     """The injection with its cause of failure, if any."""
     full, rng = usual(plan), plan.rng(Stream.CAUSE)
     seconds = plan.frames / plan.frame_rate_hz
+    changed = full
     if plan.kind is Kind.NO_CONTRAST:
-        return replace(full, strength=0.0)
+        changed = replace(full, strength=0.0)
     if plan.kind is Kind.LATE_CONTRAST:
-        return replace(full, start_s=rng.uniform(_AFTER_SAMPLED_S - 0.5, max(seconds - 0.3, _AFTER_SAMPLED_S)))
-    if plan.kind is Kind.WEAK_FILLING and rng.random() < 0.5:
-        return replace(full, strength=float(np.exp(rng.uniform(np.log(0.03), np.log(0.2)))))
+        changed = replace(full, start_s=rng.uniform(_AFTER_SAMPLED_S - 0.5, max(seconds - 0.3, _AFTER_SAMPLED_S)))
     if plan.kind is Kind.WEAK_FILLING:
-        return replace(full, strength=full.strength * rng.uniform(0.3, 0.9), reach_mm=rng.uniform(8.0, 55.0))
+        changed = _weak(full, rng)
     if plan.kind is Kind.POOR_ENGAGEMENT:
-        weak = full.strength * float(np.exp(rng.uniform(np.log(0.03), np.log(0.3))))
-        return replace(full, strength=weak, streaming=rng.uniform(0.4, 0.9), speed_mm_s=full.speed_mm_s * 0.7)
+        weak = full.strength * float(np.exp(rng.uniform(np.log(0.04), np.log(0.5))))
+        changed = replace(full, strength=weak, streaming=rng.uniform(0.4, 0.9), speed_mm_s=full.speed_mm_s * 0.7)
     if plan.kind is Kind.PARTIAL_RECORDING:
-        return _partial(full, rng)
+        changed = _partial(full, rng)
     if plan.kind is Kind.AORTOGRAM:
-        return replace(full, speed_mm_s=700.0, strength=rng.uniform(0.05, 0.2), duration_s=rng.uniform(1.0, 2.2))
-    return full
+        changed = replace(full, speed_mm_s=700.0, strength=rng.uniform(0.05, 0.2), duration_s=rng.uniform(1.0, 2.2))
+    return changed
+
+
+def _weak(full: Bolus, rng: np.random.Generator) -> Bolus:
+    """Thin all over, or only near the ostium."""
+    if rng.random() < 0.5:
+        return replace(full, strength=float(np.exp(rng.uniform(np.log(0.03), np.log(0.35)))))
+    return replace(full, strength=full.strength * rng.uniform(0.3, 0.9), reach_mm=rng.uniform(8.0, 85.0))
 
 
 def _partial(full: Bolus, rng: np.random.Generator) -> Bolus:
     """A short test puff at any time, or a recording that begins while the medium washes out."""
     if rng.random() < 0.5:
-        start, length = rng.uniform(-0.3, 2.6), rng.uniform(0.1, 0.35)
-        return replace(full, start_s=start, duration_s=length, rise_s=0.2, washout_s=rng.uniform(0.15, 0.4), reach_mm=rng.uniform(30, 120))
-    return replace(full, start_s=-rng.uniform(2.0, 3.2), duration_s=rng.uniform(1.2, 2.2), washout_s=rng.uniform(0.2, 0.55))
+        start, length = rng.uniform(-0.3, 2.6), rng.uniform(0.1, 0.6)
+        return replace(
+            full, start_s=start, duration_s=length, rise_s=0.2, washout_s=rng.uniform(0.15, 0.4), reach_mm=rng.uniform(30, 120)
+        )
+    return replace(full, start_s=-rng.uniform(1.4, 3.2), duration_s=rng.uniform(1.2, 2.2), washout_s=rng.uniform(0.2, 0.55))
 
 
 def injected(plan: CinePlan, view: View, heart: Heart, native: Sequence[Branch]) -> Injection:
@@ -152,9 +160,15 @@ def _ventricle(plan: CinePlan, view: View, heart: Heart, given: Bolus) -> Cloud:
     """The left ventricle, which each beat half empties."""
     rng = plan.rng(Stream.CAUSE, 2)
     middle = heart.place([(0.5, 1.2, 0.1)])[0]
-    radii = np.array([0.45 * heart.length_mm, rng.uniform(0.5, 0.65) * heart.radius_mm, rng.uniform(0.5, 0.65) * heart.radius_mm])
+    radii = np.array(
+        [0.45 * heart.length_mm, rng.uniform(0.5, 0.65) * heart.radius_mm, rng.uniform(0.5, 0.65) * heart.radius_mm]
+    )
     full = replace(given, strength=rng.uniform(0.03, 0.1), rise_s=0.8, reach_mm=NO_REACH_MM, streaming=0.0)
     texture = contrast.mixing(rng, rng.uniform(0.05, 0.25))
     return Cloud(
-        depth=view.chord(middle, radii, CELL, heart.axes), bolus=full, ejects=rng.uniform(0.3, 0.6), texture=texture, drift=(15.0, 20.0)
+        depth=view.chord(middle, radii, CELL, heart.axes),
+        bolus=full,
+        ejects=rng.uniform(0.3, 0.6),
+        texture=texture,
+        drift=(15.0, 20.0),
     )

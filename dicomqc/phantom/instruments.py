@@ -143,6 +143,14 @@ def sheath(artery: Points, npm: float) -> list[Strand]:
     count = len(points)
     still = np.zeros((count, 3))
     return [
-        Strand(points=points, shift=still, width=np.full(count, part), depth=np.full(count, dense / npm), way=None, page=0, flat=True)
+        Strand(
+            points=points,
+            shift=still,
+            width=np.full(count, part),
+            depth=np.full(count, dense / npm),
+            way=None,
+            page=0,
+            flat=True,
+        )
         for part, dense in ((2.7, 0.35), (1.6, 0.24))
     ]

@@ -5,7 +5,7 @@ import numpy as np
 
 from dicomqc.phantom.anatomy import HALF, cloud, enlarge, tissue
 from dicomqc.phantom.growth import Branch, lengths
-from dicomqc.phantom.projection import Float, Points, View, mm, smooth, wander
+from dicomqc.phantom.projection import Float, Points, View, smooth, wander
 
 
 def groin(rng: np.random.Generator) -> Float:
@@ -47,9 +47,7 @@ def _with_tissue(rng: np.random.Generator, page: np.ndarray) -> Float:
 
 
 def _tube(points: Points, diameter: Points, family: int) -> Branch:
-    return Branch(
-        points=points, wall=np.zeros_like(points), diameter=diameter, distance=lengths(points, 0.0), family=family
-    )
+    return Branch(points=points, wall=np.zeros_like(points), diameter=diameter, distance=lengths(points, 0.0), family=family)
 
 
 def artery(rng: np.random.Generator) -> list[Branch]:

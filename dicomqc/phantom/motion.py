@@ -15,7 +15,10 @@ HEART_RIDES: Final = 0.75  # the share of the diaphragm's way that the heart goe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Motion:
-    """`squeeze`, `twist`, `descent_mm` of full contraction; `breath_mm` [3] of full expiration; pans as (start s, seconds, px)."""
+    """`squeeze`, `twist`, `descent_mm` of full contraction; `breath_mm` [3] of full expiration.
+
+    `pans` are (start in seconds, seconds, way in pixels).
+    """
 
     squeeze: float
     twist: float

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+GENERATOR: Final = 2  # rises with every change of what a plan looks like, so that caches know
 LAST_SAMPLED_FRAME: Final = 47
 JPEG_BASELINE: Final = "1.2.840.10008.1.2.4.50"
 JPEG_LOSSLESS_SV1: Final = "1.2.840.10008.1.2.4.70"
@@ -94,10 +95,12 @@ def generator(seed: int, *key: int) -> np.random.Generator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CinePlan:
-    """One simulated cine, the `cine`th of its patient. Angles in degrees (LAO and cranial positive), `mm_per_pixel` in the heart's plane.
+    """One simulated cine, the `cine`th of its patient.
 
-    Everything from `side` on is drawn without looking at `kind`. `draw` is the cine whose random numbers are used, which
-    twins share; `twin` names the pair ("" for none) and `cause` is the kind of its bad member. The source ran at
+    Angles in degrees (LAO and cranial positive), `mm_per_pixel` in the heart's plane.
+
+    Everything from `side` on is drawn without looking at `kind`. `draw` is the cine whose random numbers are used,
+    which twins share; `twin` names the pair ("" for none) and `cause` is the kind of its bad member. The source ran at
     `source_rate_hz` and was brought to `frame_rate_hz`. `jpeg_quality` 0 is none.
     """
 

@@ -14,7 +14,7 @@ from dicomqc.phantom.growth import Branch
 from dicomqc.phantom.heart import Heart
 from dicomqc.phantom.motion import Motion
 from dicomqc.phantom.plan import CinePlan, Kind, Stream
-from dicomqc.phantom.projection import CANVAS, Float, View, mm
+from dicomqc.phantom.projection import CANVAS, Float, Points, View, mm
 from dicomqc.phantom.tubes import Bundle, Strand, bundle
 
 _LEAST_MM: Final = 1.0  # the calibre above which a vessel counts as part of the tree that should be seen
@@ -86,9 +86,7 @@ def _framed(plan: CinePlan, native: Sequence[Branch], rng: np.random.Generator) 
     return replace(view, offset=(column, row))
 
 
-def _layers(
-    plan: CinePlan, body: np.random.Generator, view: View, heart: Heart, *, chest: bool
-) -> tuple[Float, Float, Float]:
+def _layers(plan: CinePlan, body: np.random.Generator, view: View, heart: Heart, *, chest: bool) -> tuple[Float, Float, Float]:
     """Still, diaphragm and heart, nepers; a limb has no heart in it."""
     dome, shadow = body.uniform(0.3, 1.5), body.uniform(0.25, 1.0)
     if not chest:
@@ -153,24 +151,14 @@ def _still_devices(
     return total + layer, covers
 
 
-def _instruments(
-    plan: CinePlan, heart: Heart, moves: Motion, view: View, native: Sequence[Branch], npm: float
-) -> list[Strand]:
+def _instruments(plan: CinePlan, heart: Heart, moves: Motion, view: View, native: Sequence[Branch], npm: float) -> list[Strand]:
     """Catheter, guide wire and pacing lead. The catheter of a check or a poor engagement stands away from the ostium."""
     rng, cause = plan.rng(Stream.DEVICES, 1), plan.rng(Stream.CAUSE, 5)
     if plan.kind is Kind.PUNCTURE_SITE:
         artery = limbs.facing(limbs.artery(plan.rng(Stream.CAUSE, 1)), view)
         return instruments.sheath(artery[0].points, npm)
     shape, from_arm = instruments.shape_for(rng, plan.side), bool(rng.random() < 0.5)
-    tip = native[0].points[0].copy()
-    if plan.kind is Kind.CATHETER_CHECK:
-        tip += cause.normal(0, 8, 3) + mm(-6.0, 4.0, cause.uniform(15, 60))
-    if plan.kind is Kind.POOR_ENGAGEMENT:
-        tip += cause.normal(0, 2.5, 3) + mm(-cause.uniform(3, 9), 2.0, cause.uniform(2, 14))
-    if plan.kind is Kind.VENTRICULOGRAM:
-        tip = heart.place([(0.45, 1.0, 0.1)])[0]
-    if plan.kind is Kind.GRAFT:
-        tip = tree.graft(plan.rng(Stream.CAUSE, 1), heart)[0].points[0]
+    tip = _tip(plan, cause, heart, native)
     course = instruments.catheter_course(rng, tip, shape, from_arm=from_arm)
     if plan.kind in (Kind.AORTOGRAM, Kind.VENTRICULOGRAM):
         course = instruments.pigtail(course)
@@ -183,3 +171,16 @@ def _instruments(
         strands += instruments.pacing_lead(rng, heart, moves, npm)
     return strands
 
+
+def _tip(plan: CinePlan, rng: np.random.Generator, heart: Heart, native: Sequence[Branch]) -> Points:
+    """Where the catheter ends, [3] mm."""
+    ostium: Points = native[0].points[0]
+    if plan.kind is Kind.CATHETER_CHECK:
+        return ostium + rng.normal(0, 8, 3) + mm(-6.0, 4.0, rng.uniform(15, 60))
+    if plan.kind is Kind.POOR_ENGAGEMENT:
+        return ostium + rng.normal(0, 2.5, 3) + mm(-rng.uniform(3, 9), 2.0, rng.uniform(2, 14))
+    if plan.kind is Kind.VENTRICULOGRAM:
+        ostium = heart.place([(0.45, 1.0, 0.1)])[0]
+    if plan.kind is Kind.GRAFT:
+        ostium = tree.graft(plan.rng(Stream.CAUSE, 1), heart)[0].points[0]
+    return ostium

@@ -1,7 +1,7 @@
 """The label of a cine by what can be seen of the native tree in the sampled frames, not by what was meant.
 
 A point of the tree above 1 mm is visible where it lies in the field, no implant covers it, and its contrast after display is
-at least three times the noise there. Satisfactory: 60 % of the tree in 5 of the paper's 16 frames.
+at least three times the noise there, both at a model's 160 pixels. Satisfactory: 60 % of the tree in 5 of the 16 frames.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from dicomqc.phantom import cine, motion, scene
-from dicomqc.phantom.detector import Detector
+from dicomqc.phantom.detector import SHRINKS, Detector
 from dicomqc.phantom.plan import LAST_SAMPLED_FRAME, NATIVE, CinePlan
 from dicomqc.phantom.projection import CANVAS, FRAME, MARGIN, Float, Points
 from dicomqc.phantom.scene import Scene
@@ -28,7 +28,10 @@ _TOO_LITTLE: Final = "obscured: too little of the tree is visible in the sampled
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """`window`: what share of the tree is visible in the fifth best sampled frame; `run`: the same of the whole run's frames."""
+    """`window`: the share of the tree that is visible in the fifth best sampled frame; `run`: the same of all the run's frames.
+
+    `native`: whether the kind lets the label depend on it; `meant`: the reason that goes with the kind.
+    """
 
     window: float
     run: float
@@ -76,14 +79,12 @@ def visible(plan: CinePlan, numbers: Sequence[int]) -> Points:
     shows = motion.source_numbers(plan)
     blur = 2.355 * max(chain.optics.blur_px, 0.4)
     width = built.native.depth / plan.mm_per_pixel
-    sharp = width / np.sqrt(width**2 + blur**2)
-    lossy = (100 - plan.jpeg_quality) / 50.0 if plan.jpeg_quality else 0.0
+    sharp = width / np.sqrt(width**2 + blur**2 + SHRINKS**2)
+    lossy = (100 - plan.jpeg_quality) / 80.0 if plan.jpeg_quality else 0.0
     return np.array([_share(plan, built, chain, ground, shows[n - 1], sharp, lossy) for n in numbers])
 
 
-def _share(
-    plan: CinePlan, built: Scene, chain: Detector, ground: Float, source: int, sharp: Points, lossy: float
-) -> float:
+def _share(plan: CinePlan, built: Scene, chain: Detector, ground: Float, source: int, sharp: Points, lossy: float) -> float:
     at = cine.moment(plan, built, source)
     filled = built.native.filled(built.bolus, at.time_s)
     if filled.max() < 1e-3:
@@ -102,6 +103,6 @@ def _share(
         behind = behind + chain.collimation.nepers[row, column]
     deep = filled * built.nepers_per_mm * sharp * chain.clear[y, x]
     contrast = chain.grey(behind) - chain.grey(behind + deep)
-    noise = 0.5 * (chain.grey(behind + deep - sigma) - chain.grey(behind + deep + sigma))
+    noise = 0.5 * chain.residue * (chain.grey(behind + deep - sigma) - chain.grey(behind + deep + sigma))
     clear = contrast >= _CONTRAST_TO_NOISE * np.sqrt(noise**2 + lossy**2 + _ROUNDING**2)
     return float((clear & open_).mean())

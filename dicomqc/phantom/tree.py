@@ -53,7 +53,7 @@ def _spread(
     wanted: list[tuple[int, float, _Side, float]] = []
     for side, mirror in sides:
         count = int(rng.integers(side.count[0], side.count[1] + 1))
-        places = np.sort(rng.uniform(*side.along, count)) if count else []
+        places: Sequence[float] = np.sort(rng.uniform(*side.along, count)).tolist()
         wanted += [(int(at * (len(parent.points) - 1)), float(rng.uniform(*side.share)), side, mirror) for at in places]
     wanted.sort(key=lambda w: w[0])
     parent = calibres(parent, [(index, share) for index, share, _, _ in wanted], exponent)
@@ -63,7 +63,9 @@ def _spread(
         aim = None if side.aim_deg is None else np.radians(side.aim_deg) * mirror
         size = float(parent.diameter[max(index - 1, 0)]) * share
         made.append(
-            offshoot(rng, heart, parent, index, turn=turn, length_mm=rng.uniform(*side.length_mm), size=size, aim=aim, r=side.depth)
+            offshoot(
+                rng, heart, parent, index, turn=turn, length_mm=rng.uniform(*side.length_mm), size=size, aim=aim, r=side.depth
+            )
         )
     return made
 
@@ -101,7 +103,11 @@ def left(rng: np.random.Generator, heart: Heart) -> list[Branch]:
     tree += _spread(rng, heart, _diseased(rng, lcx), [(_MARGINALS, 1.0), (_ATRIALS, 1.0)], exponent)
     if rng.random() < 0.3:
         size_between = float(main.diameter[-1]) * rng.uniform(0.45, 0.65)
-        tree.append(offshoot(rng, heart, main, len(main.points) - 1, turn=0.2, length_mm=rng.uniform(45, 75), size=size_between, aim=0.2))
+        tree.append(
+            offshoot(
+                rng, heart, main, len(main.points) - 1, turn=0.2, length_mm=rng.uniform(45, 75), size=size_between, aim=0.2
+            )
+        )
     return tree + twigs(rng, heart, tree[1:], exponent)
 
 

@@ -1,4 +1,4 @@
-"""Vessels, catheters and wires as bundles of strands that are drawn anew for every frame, where they are and as they are filled.
+"""Vessels, catheters and wires as bundles of strands, drawn anew for every frame where they are and as they are filled.
 
 A strand is drawn in short pieces of one width and one depth; the chord of a round tube is drawn in a few steps.
 """
@@ -96,15 +96,14 @@ class Bundle:
 
 
 def bundle(strands: Sequence[Strand], view: View, strength: float = 1.0) -> Bundle:
-    """Lay out `strands` for drawing; `strength` is the most that their bolus fills them, so that thin filling keeps its steps."""
+    """Lay out `strands` for drawing; `strength` is the most that their bolus fills them: thin filling keeps its steps."""
     kept = [s for s in strands if len(s.points) > 1]
     starts = np.concatenate([[0], np.cumsum([len(s.points) for s in kept])]).astype(int)
     ordered: list[tuple[tuple[int, float, int], _Stroke]] = []
     for start, strand in zip(starts[:-1].tolist(), kept, strict=True):
         widths = strand.width / view.mm_per_pixel * _SUPER
         biggest = float(widths.max())
-        for stroke in _strokes(strand, widths, start):
-            ordered.append(((strand.page, biggest, stroke.step), stroke))
+        ordered += [((strand.page, biggest, stroke.step), stroke) for stroke in _strokes(strand, widths, start)]
     ordered.sort(key=lambda entry: entry[0])
     strokes = tuple(stroke for _, stroke in ordered)
     deepest = max((float(s.depth.max()) for s in kept), default=1.0)
