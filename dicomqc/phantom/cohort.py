@@ -34,7 +34,7 @@ _RATES_HZ: Final = ((1000.0 / 66.666667,), (15.0, 1000.0 / 66.67, 1000.0 / 67.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """A cine that a cohort asks for: kind and study, and for a good twin the cause of its bad one, which follows at once."""
+    """A cine that a cohort asks for: kind and study, and for a good twin the cause of its bad one, which is beside it."""
 
     kind: Kind
     study: int = 0
@@ -96,10 +96,11 @@ def lay_out(seed: int, patient: int, wishes: Sequence[Wish], *, ineligible: floa
         if wish.cause is None:
             made.append(good)
             continue
-        name = f"{seed}-{patient:06d}-{cine:03d}"
-        made.append(replace(good, twin=name, cause=wish.cause))
-        bad_study = wish.study if wish.bad_study is None else wish.bad_study
-        made.append(_identified(replace(made[-1], kind=wish.cause, cine=cine + 1, study=bad_study)))
+        good = replace(good, twin=f"{seed}-{patient:06d}-{cine:03d}", cause=wish.cause)
+        bad = replace(good, kind=wish.cause, study=wish.study if wish.bad_study is None else wish.bad_study)
+        # Which of the two comes first must say nothing either.
+        pair = (good, bad) if study.random() < 0.5 else (bad, good)
+        made += [_identified(replace(one, cine=cine + place)) for place, one in enumerate(pair)]
     latest: dict[int, tuple[int, int]] = {}
     placed = []
     for one in made:
@@ -154,19 +155,14 @@ def draw(
 ) -> CinePlan:
     """One cine of a given kind; `attempt` draws all but its identity anew."""
     drawn = cine + _ATTEMPT * attempt
-    rng = generator(seed, patient, drawn, Stream.NUISANCE)
-    shared = generator(seed, patient, _STUDY, 1)
+    rng, shared = generator(seed, patient, drawn, Stream.NUISANCE), generator(seed, patient, _STUDY, 1)
     rate_bpm, vendor = float(shared.uniform(45.0, 130.0)), int(shared.integers(_VENDORS))
-    frames, rate = int(rng.integers(50, 96)), float(rng.choice(_RATES_HZ[vendor]))
-    source = float(rng.choice([15.0, 7.5, 30.0], p=[0.8, 0.12, 0.08]))
+    frames, rate, source = _timing(rng, vendor, ineligible)
     syntax = str(rng.choice(SYNTAXES, p=[0.25, 0.45, 0.2, 0.1]))
     quality = int(rng.integers(40, 101)) if rng.random() < 0.35 or syntax == JPEG_BASELINE else 0
     side: Literal["left", "right"] = "left" if rng.random() < 0.62 else "right"
-    primary, secondary = _VIEWS[side][int(rng.integers(len(_VIEWS[side])))]
-    jitter, field_mm = rng.normal(0.0, 5.0, 2), rng.uniform(150.0, 250.0)
-    if rng.random() < ineligible:
-        frames, rate = ((int(rng.integers(20, 41)), rate), (frames, 7.5), (frames, 30.0))[int(rng.integers(3))]
-        source = rate
+    angles = np.array(_VIEWS[side][int(rng.integers(len(_VIEWS[side])))]) + rng.normal(0.0, 5.0, 2)
+    field_mm = rng.uniform(150.0, 250.0)
     return _identified(
         CinePlan(
             seed=seed,
@@ -190,10 +186,21 @@ def draw(
             source_rate_hz=source,
             transfer_syntax_uid=syntax,
             jpeg_quality=quality,
-            primary_deg=float(primary + jitter[0]),
-            secondary_deg=float(secondary + jitter[1]),
+            primary_deg=float(angles[0]),
+            secondary_deg=float(angles[1]),
             mm_per_pixel=float(field_mm / _MAGNIFICATION / FRAME),
             heart_rate_bpm=float(np.clip(rate_bpm + rng.normal(0, 6), 45.0, 130.0)),
             vendor=vendor,
         )
     )
+
+
+def _timing(rng: np.random.Generator, vendor: int, ineligible: float) -> tuple[int, float, float]:
+    """Frames, their rate in the file and that of the source; an ineligible run is short or of another rate."""
+    frames, rate = int(rng.integers(50, 96)), float(rng.choice(_RATES_HZ[vendor]))
+    source = float(rng.choice([15.0, 7.5, 30.0], p=[0.8, 0.12, 0.08]))
+    refused, which, short = rng.random() < ineligible, int(rng.integers(3)), int(rng.integers(20, 41))
+    if refused:
+        frames, rate = ((short, rate), (frames, 7.5), (frames, 30.0))[which]
+        source = rate
+    return frames, rate, source

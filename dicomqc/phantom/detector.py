@@ -87,7 +87,7 @@ def build(rng: np.random.Generator, still: Float, rest: Float, nepers_per_mm: fl
     pool = _pool(rng)
     law = rng.uniform(0.0, 0.9)
     shape = np.clip(np.exp(law * 0.5 * (seen - float(np.median(centre)))), 0.45, 2.4)
-    residual = float(np.exp(rng.uniform(np.log(0.5), np.log(9.0))))
+    residual = float(np.exp(rng.uniform(np.log(0.6), np.log(10.5))))
     sigma = min(residual / gain, _MOST_NOISE)
     keep = rng.uniform(0.1, 0.6)
     memory = (1.0,) if rng.random() < 0.5 else tuple(float(v) for v in np.array([1.0, keep, keep**2]) / (1 + keep + keep**2))
@@ -150,7 +150,7 @@ def _display(rng: np.random.Generator, centre: Float, nepers_per_mm: float) -> t
     gain = spread / max(float(shown.std()), 0.03)
     vessel = 3.0 * nepers_per_mm * slope
     gain = float(np.clip(gain, 24.0 / vessel, 255.0 / vessel))
-    floor, ceiling = rng.uniform(0.0, 20.0), rng.uniform(235.0, 255.0)
+    floor, ceiling = rng.uniform(0.0, 20.0), float(rng.choice([255.0, rng.uniform(235.0, 255.0)]))
     # Exposure control keeps the dark parts of the chest off black; open lung may well be white.
     dark = mean + gain * float(np.percentile(shown, 3.0) - shown.mean())
     mean += max(rng.uniform(15.0, 70.0) - dark, 0.0)

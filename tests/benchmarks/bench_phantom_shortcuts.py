@@ -93,7 +93,7 @@ def report(pairs: int, workers: int) -> dict[str, object]:
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         rows = list(pool.map(features, plans, chunksize=8))
     # A pair whose members came out with one label says nothing of what tells the labels apart.
-    kept = [i for i in range(0, len(rows), 2) if rows[i][0] and not rows[i + 1][0]]
+    kept = [i for i in range(0, len(rows), 2) if rows[i][0] is not rows[i + 1][0]]
     order = [j for i in kept for j in (i, i + 1)]
     labels, groups = np.array([not rows[j][0] for j in order]), np.repeat(np.arange(len(kept)), 2)
     tables = {name: np.array([rows[j][1][name] for j in order]) for name in rows[0][1]}
