@@ -73,7 +73,7 @@ def mixing(rng: np.random.Generator, contrast: float) -> Float:
     total = cv2.resize(fine, (size, size), interpolation=cv2.INTER_CUBIC) + cv2.resize(
         coarse, (size, size), interpolation=cv2.INTER_CUBIC
     )
-    return np.asarray(np.clip(1.0 + contrast * total, 0.0, 2.5), dtype=np.float32)
+    return np.asarray(np.clip(1.0 + contrast * total, 0.25, 2.0), dtype=np.float32)
 
 
 def blush(spots: Points, weights: Points, spread_px: float) -> Float:

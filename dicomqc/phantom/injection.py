@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import cv2
 import numpy as np
 
 from dicomqc.phantom import contrast, limbs, tree
@@ -141,7 +142,7 @@ def _puff(plan: CinePlan, rng: np.random.Generator, view: View, course: Points, 
     if loses:
         radii *= 1.4
         given = replace(given, strength=usual(plan).strength)
-        share = max(share, 0.25)
+        share = min(max(share, 0.1), 0.25)
     if plan.kind is Kind.CATHETER_CHECK:
         given = replace(given, duration_s=0.4)
     short = replace(
@@ -153,7 +154,8 @@ def _puff(plan: CinePlan, rng: np.random.Generator, view: View, course: Points, 
         streaming=max(given.streaming, 0.4),
         reach_mm=NO_REACH_MM,
     )
-    return Cloud(depth=view.chord(centre, radii, CELL), bolus=short, ejects=0.3, texture=texture, drift=drift)
+    depth = cv2.GaussianBlur(view.chord(centre, radii, CELL), (0, 0), rng.uniform(0.8, 2.5))
+    return Cloud(depth=np.asarray(depth, dtype=np.float32), bolus=short, ejects=0.3, texture=texture, drift=drift)
 
 
 def _ventricle(plan: CinePlan, view: View, heart: Heart, given: Bolus) -> Cloud:

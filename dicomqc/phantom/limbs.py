@@ -77,12 +77,14 @@ def facing(branches: list[Branch], view: View) -> list[Branch]:
 
 def aorta(rng: np.random.Generator, ostium: Points) -> list[Branch]:
     """The root with its sinuses, the ascending aorta and the arch, with three thin arteries off the arch."""
-    knots = np.array([[0, 0, -8], [-8, 0, 18], [-14, 8, 48], [-2, 32, 72], [8, 62, 52], [8, 72, 0], [6, 76, -60]], float)
-    points = smooth(ostium + knots, 60)
+    knots = np.array(
+        [[0, 0, -8], [-8, 0, 18], [-14, 8, 48], [-2, 32, 72], [8, 62, 52], [8, 72, 0], [6, 76, -90], [4, 78, -230]], float
+    )
+    points = smooth(ostium + knots, 80)
     width = rng.uniform(24, 34)
-    main = _tube(points, width * (1.0 + 0.35 * np.exp(-np.linspace(0, 18, 60))), 0)
+    main = _tube(points, width * (1.0 + 0.35 * np.exp(-np.linspace(0, 24, 80))), 0)
     arteries = [
         _tube(points[at] + np.linspace(0, 1, 20)[:, None] * np.array([rng.normal(0, 25), 0.0, 80.0]), np.full(20, 7.0), 1)
-        for at in (28, 32, 36)
+        for at in (32, 37, 42)
     ]
     return [main, *arteries]

@@ -118,7 +118,7 @@ def _counted(native: Sequence[Branch]) -> list[Branch]:
 
 def _strand(branch: Branch, moves: Motion, heart: Heart) -> Strand:
     """The branch to draw; one on another page than its parent begins beside it, or its root would be dark twice."""
-    own = slice(2 if branch.distance[0] > 0 and branch.root_of_family else 0, None)
+    own = slice(1 if branch.root_of_family else 0, None)
     points = branch.points[own]
     return Strand(
         points=points,
@@ -136,7 +136,7 @@ def _still_devices(
     """Sternal wires, clips, leads and implants; an implant lies beside the vessels unless hiding them is what is wrong."""
     total = np.zeros((CANVAS, CANVAS), np.float32)
     operated = rng.random() < (0.8 if plan.concerns(Kind.GRAFT) else 0.22)
-    if operated:
+    if operated and plan.kind is not Kind.PUNCTURE_SITE:
         total += devices.sternal_wires(rng, view)
         total += devices.clips(rng, view, np.vstack([b.points for b in native]))
     if rng.random() < 0.35:

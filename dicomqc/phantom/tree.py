@@ -123,8 +123,8 @@ def right(rng: np.random.Generator, heart: Heart) -> list[Branch]:
     if not dominant:
         return tree + twigs(rng, heart, tree, exponent)
     crux, stop = len(rca.points) - 1, float(tree[0].diameter[-1])
-    down = offshoot(rng, heart, tree[0], crux, turn=1.45, length_mm=rng.uniform(55, 85), size=stop * 0.78, aim=0.0, family=2)
-    over_ = offshoot(rng, heart, tree[0], crux, turn=0.1, length_mm=rng.uniform(25, 60), size=stop * 0.8, aim=-1.35, family=2)
+    down = offshoot(rng, heart, tree[0], crux, turn=1.45, length_mm=rng.uniform(55, 85), size=stop * 0.78, aim=0.0)
+    over_ = offshoot(rng, heart, tree[0], crux, turn=0.1, length_mm=rng.uniform(25, 60), size=stop * 0.8, aim=-1.35)
     tree += _spread(rng, heart, down, [(_SEPTALS, -1.0)], exponent)
     tree += _spread(rng, heart, over_, [(_ACUTE, 1.0)], exponent)
     return tree + twigs(rng, heart, tree, exponent)
