@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import registry, zoo
-from dicomqc.phantom import cohort
+from dicomqc.phantom import cohort, files, presets
 from training import complexity, complexity_tables
 from training import run as runs
 from training.evaluate import evaluate
@@ -31,8 +31,23 @@ def _say(text: str) -> None:
 
 
 def _phantom(options: argparse.Namespace) -> None:
-    plans = cohort.plan(options.seed, options.patients, unsatisfactory=options.unsatisfactory, ineligible=options.ineligible)
-    cohort.write(plans, options.out, options.workers, lambda done, total: _say(f"{done} of {total} cines written"))
+    if options.cohort:
+        plans = presets.planned(options.cohort, options.seed, options.workers, _every("labels settled"))
+    else:
+        plans = cohort.plan(
+            options.seed, options.patients, unsatisfactory=options.unsatisfactory, ineligible=options.ineligible
+        )
+    files.write(plans, options.out, options.workers, _every("cines written"))
+
+
+def _every(what: str) -> Callable[[int, int], None]:
+    """Progress that says every hundredth step and the last."""
+
+    def progress(done: int, total: int) -> None:
+        if done % 100 == 0 or done == total:
+            _say(f"{done} of {total} {what}")
+
+    return progress
 
 
 def _fit(options: argparse.Namespace) -> Run:
@@ -119,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_complexity(commands.add_parser("complexity", help=_COMPLEXITY, description=_COMPLEXITY))
     phantom = command("phantom", "write a cohort of simulated angiograms as DICOM, with labels.csv")
     phantom.add_argument("--seed", type=int, required=True)
+    phantom.add_argument("--cohort", choices=presets.NAMES, help="a cohort by name, instead of the three options that follow")
     phantom.add_argument("--patients", type=int, default=10)
     phantom.add_argument("--unsatisfactory", type=float, default=0.3, help="expected share of unsatisfactory cines")
     phantom.add_argument("--ineligible", type=float, default=0.1, help="expected share of short, 7.5 and 30 fps runs")

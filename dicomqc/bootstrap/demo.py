@@ -21,7 +21,7 @@ from dicomqc.core.record import Record
 from dicomqc.ledger import reports
 from dicomqc.ledger.engine import Ledger, open_ledger
 from dicomqc.ledger.reports import Filters
-from dicomqc.phantom import cohort
+from dicomqc.phantom import cohort, files
 from dicomqc.receive.identify import Identifiers, identify
 from dicomqc.send.association import Association, Peer
 from dicomqc.send.scu import fragments
@@ -134,7 +134,7 @@ def _simulate(folder: Path, seed: int, console: Console) -> list[Path]:
     plans = cohort.plan(seed, PATIENTS, unsatisfactory=0.4, ineligible=0.2)
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("simulating studies", total=len(plans))
-        return list(cohort.write(plans, folder, workers=2, progress=lambda done, _: progress.update(bar, completed=done)))
+        return list(files.write(plans, folder, workers=2, progress=lambda done, _: progress.update(bar, completed=done)))
 
 
 def _send(cines: Sequence[Path], peer: Peer, console: Console) -> Iterator[_Sent]:

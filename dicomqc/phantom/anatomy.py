@@ -1,6 +1,7 @@
-"""What lies behind and around the vessels: lungs, mediastinum, spine, ribs, diaphragm, heart shadow, and the groin.
+"""What lies behind and around the vessels: lungs, mediastinum, spine, ribs, diaphragm, heart shadow.
 
 Every layer is attenuation in nepers, float32 [CANVAS,CANVAS]. Layers are drawn at half size: bone has no finer detail here.
+`limbs` draws the places of puncture.
 """
 
 from typing import Final
@@ -9,91 +10,129 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomqc.phantom.projection import CANVAS, Float, Points, View, mm
-from dicomqc.phantom.tree import Heart
+from dicomqc.phantom.contrast import CELL
+from dicomqc.phantom.heart import Heart
+from dicomqc.phantom.projection import CANVAS, Float, Points, View, mm, wander
 
-_HALF: Final = CANVAS // 2
+HALF: Final = CANVAS // 2
 _BODY: Final = np.array([-25.0, 35.0, 0.0])  # the thorax's axis, seen from the middle of the heart, mm
+_LUNG_PER_MM: Final = 0.0075
+_TISSUE_PER_MM: Final = 0.0085
 
 
-def cloud(rng: np.random.Generator, cells: int, size: int = CANVAS) -> Float:
+def cloud(rng: np.random.Generator, cells: int, size: int = HALF) -> Float:
     """Smooth noise of unit spread with about `cells` cells across."""
     coarse = rng.standard_normal((cells, cells), dtype=np.float32)
     return np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC), dtype=np.float32)
 
 
-def thorax(rng: np.random.Generator, view: View) -> Float:
-    """The still part of the chest: uneven soft tissue, lung markings, mediastinum, ribs and spine."""
-    layer = (
-        0.3 * cloud(rng, 3, _HALF) + 0.09 * cloud(rng, 8, _HALF) + 0.05 * cloud(rng, 24, _HALF) + 0.03 * cloud(rng, 70, _HALF)
-    )
-    layer += rng.uniform(0.3, 0.6) * _mediastinum(rng, view)
-    layer += rng.uniform(0.35, 0.9) * _ribs(rng, view)
-    layer += rng.uniform(0.4, 0.9) * _spine(rng, view) * (1.0 + 0.12 * cloud(rng, 60, _HALF) + 0.2 * cloud(rng, 14, _HALF))
-    full = cv2.resize(layer, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(full + 0.012 * cloud(rng, 210), dtype=np.float32)
+def tissue(rng: np.random.Generator, strength: float) -> Float:
+    """Uneven soft tissue whose detail falls off as in real bodies, half size: each octave weaker by a random power."""
+    fall = rng.uniform(0.8, 1.25)
+    total = np.zeros((HALF, HALF), np.float32)
+    for cells in (3, 6, 12, 24, 48, 96, 160):
+        total += np.float32(strength * (3.0 / cells) ** fall) * cloud(rng, cells)
+    return total
 
 
-def groin(rng: np.random.Generator) -> Float:
-    """The puncture site: femoral head and shaft, acetabulum and soft tissue."""
-    page = np.zeros((_HALF, _HALF), np.uint8)
-    x, y = int(rng.uniform(0.35, 0.65) * _HALF), int(rng.uniform(0.3, 0.5) * _HALF)
-    radius = int(rng.uniform(38, 50))
-    side = int(rng.choice([-1, 1]))
-    cv2.ellipse(page, (x - side * 10, y - 45), (130, 75), side * 25.0, 0, 360, 45.0, -1)
-    shaft = np.array([[x, y], [x + side * 70, y + 70], [x + side * 80, y + 240]], np.int32)
-    cv2.polylines(page, [shaft], False, 70.0, 46)
-    cv2.circle(page, (x, y), radius, 90.0, -1)
-    cv2.circle(page, (x, y), radius + 4, 120.0, 3)
-    bone = cv2.GaussianBlur(page, (0, 0), 2.0).astype(np.float32) / 100.0
-    layer = 0.3 * cloud(rng, 3, _HALF) + 0.04 * cloud(rng, 12, _HALF) + 0.5 * bone * (1.0 + 0.06 * cloud(rng, 90, _HALF)) + 0.4
+def enlarge(layer: Float) -> Float:
+    """A half-size layer at the canvas's size."""
     return np.asarray(cv2.resize(layer, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
+def thorax(rng: np.random.Generator, view: View) -> Float:
+    """The still part of the chest: soft tissue, lungs with their vessels, mediastinum, ribs and spine."""
+    layer = tissue(rng, rng.uniform(0.08, 0.3))
+    columns = np.linspace(-1.0, 1.0, HALF, dtype=np.float32)
+    layer += np.float32(rng.normal(0, 0.15)) * columns + np.float32(rng.normal(0, 0.15)) * columns[:, None]
+    air = _lungs(rng, view)
+    layer -= np.float32(rng.uniform(0.3, 1.1)) * air * (1.0 + 0.035 * cloud(rng, 40) + 0.03 * cloud(rng, 110))
+    layer += np.float32(rng.uniform(0.02, 0.1)) * _lung_vessels(rng) * np.clip(air * 2.0, 0.0, 1.0)
+    layer += np.float32(rng.uniform(0.1, 0.6)) * _mediastinum(rng, view)
+    layer += np.float32(rng.uniform(0.15, 0.8)) * _ribs(rng, view)
+    layer += np.float32(rng.uniform(0.25, 1.1)) * _spine(rng, view) * (1.0 + 0.12 * cloud(rng, 60) + 0.25 * cloud(rng, 14))
+    return enlarge(layer)
+
+
+def _lungs(rng: np.random.Generator, view: View) -> Float:
+    """How far the beam runs in the lungs, in units of their attenuation missing; half size."""
+    total = np.zeros((CANVAS // CELL, CANVAS // CELL), np.float32)
+    for side in (-1.0, 1.0):
+        centre = _BODY + mm(side * rng.uniform(72, 92), rng.uniform(-15, 15), rng.uniform(0, 50))
+        radii = np.array([rng.uniform(42, 60), rng.uniform(75, 95), rng.uniform(95, 130)])
+        total += view.chord(centre, radii, CELL)
+    full = cv2.resize(total, (HALF, HALF), interpolation=cv2.INTER_CUBIC) * np.float32(_LUNG_PER_MM)
+    return warped(rng, np.asarray(full, dtype=np.float32))
+
+
+def warped(rng: np.random.Generator, layer: Float) -> Float:
+    """The half-size layer bent out of its geometric shape, by up to a few centimetres."""
+    rows, columns = np.mgrid[0:HALF, 0:HALF].astype(np.float32)
+    bend = [9.0 * cloud(rng, 3) + 4.0 * cloud(rng, 7) + 1.2 * cloud(rng, 24) for _ in range(2)]
+    return np.asarray(
+        cv2.remap(layer, columns + bend[0], rows + bend[1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE), dtype=np.float32
+    )
+
+
+def _lung_vessels(rng: np.random.Generator) -> Float:
+    """Thin winding shadows that run out from the hilum, half size, about 0..1."""
+    page = np.zeros((HALF, HALF), np.uint8)
+    hub = rng.uniform(0.2, 0.8, 2) * HALF
+    for _ in range(int(rng.integers(40, 120))):
+        angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(20, 120)
+        start = hub + rng.normal(0, 90, 2)
+        along = np.linspace(0.0, 1.0, 18)
+        bend = wander(rng, 18, 4.0, 3)
+        ray, side = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+        points = start + np.outer(along * reach, ray) + np.outer(bend, side)
+        width = int(rng.integers(1, 4))
+        cv2.polylines(page, [np.round(points * 4).astype(np.int32)], False, rng.uniform(70, 255), width, cv2.LINE_AA, 2)
+    return np.asarray(cv2.GaussianBlur(page, (0, 0), 1.1).astype(np.float32) / 255.0, dtype=np.float32)
+
+
 def heart_shadow(view: View, heart: Heart) -> Float:
-    """The blood-filled heart: the hull of its projected outline, 0..1."""
-    hull = cv2.convexHull(_half(view.project(heart.outline())).reshape(-1, 1, 2))
-    page = np.zeros((_HALF, _HALF), np.uint8)
-    cv2.fillConvexPoly(page, hull, 255.0, cv2.LINE_AA)
-    return _enlarge(cv2.GaussianBlur(page, (0, 0), 9.0), 1.0)
+    """The blood-filled heart and the great vessels' root, nepers, float32 [CANVAS/CELL,CANVAS/CELL]."""
+    middle = heart.place([(0.45, 0.0, 0.0)])[0]
+    radii = np.array([0.62 * heart.length_mm, 1.12 * heart.radius_mm, 1.12 * heart.radius_mm])
+    chord = view.chord(middle, radii, CELL, heart.axes)
+    atria = view.chord(heart.place([(-0.05, 2.6, 0.6)])[0], np.array([34.0, 30.0, 30.0]), CELL)
+    return np.asarray(cv2.max(chord, atria) * np.float32(_TISSUE_PER_MM), dtype=np.float32)
 
 
 def diaphragm(rng: np.random.Generator, view: View) -> Float:
-    """Two domes below the heart, 0..1; the scene moves them with the breath."""
-    page = np.zeros((_HALF, _HALF), np.uint8)
+    """Two domes below the heart with crisp edges, about 0..1; the scene moves them with the breath."""
+    total = np.zeros((HALF, HALF), np.float32)
     for side in (-1.0, 1.0):
-        top = _BODY + mm(side * rng.uniform(55, 85), rng.uniform(-20, 20), rng.uniform(-75, -25))
-        u, v = _half(view.project(top[None]))[0]
-        wide, tall = rng.uniform(65, 105) / view.mm_per_pixel / 2, rng.uniform(45, 90) / view.mm_per_pixel / 2
-        shape = cv2.ellipse2Poly((int(u), int(v + tall)), (int(wide), int(tall)), 0, 180, 360, 4)
-        foot = np.array([[u + wide, CANVAS], [u - wide, CANVAS]], np.int32)
-        one = np.zeros_like(page)
-        cv2.fillPoly(one, [np.vstack([shape, foot])], rng.uniform(110, 190), cv2.LINE_AA)
-        page = cv2.max(page, one)
-    return _enlarge(cv2.GaussianBlur(page, (0, 0), rng.uniform(1.2, 3.0)), 1.0)
+        tall = rng.uniform(45, 90)
+        top = rng.uniform(-75, -15)
+        centre = _BODY + mm(side * rng.uniform(50, 80), rng.uniform(-25, 15), top - tall)
+        radii = np.array([rng.uniform(55, 90), rng.uniform(60, 95), tall])
+        total += view.chord(centre, radii, 2) / np.float32(170.0)
+    soft = cv2.GaussianBlur(total, (0, 0), rng.uniform(0.5, 1.6))
+    return enlarge(warped(rng, np.asarray(soft, dtype=np.float32)))
 
 
-def _half(points: Points) -> NDArray[np.int32]:
+def half(points: Points) -> NDArray[np.int32]:
+    """Canvas points as whole pixels of a half-size layer."""
     return np.round(points / 2).astype(np.int32)
 
 
-def _enlarge(page: NDArray[np.uint8], strength: float) -> Float:
-    big = cv2.resize(page, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR).astype(np.float32)
-    return np.asarray(big * np.float32(strength / 255.0), dtype=np.float32)
-
-
 def _mediastinum(rng: np.random.Generator, view: View) -> Float:
-    """The broad shadow of spine, great vessels and sternum in the middle of the chest."""
-    middle = view.project(np.array([[_BODY[0] + 8.0, _BODY[1], 0.0]]))[0, 0] / 2
-    page = np.zeros((_HALF, _HALF), np.float32)
-    half_width = rng.uniform(32, 50) / view.mm_per_pixel / 2
-    cv2.rectangle(page, (int(middle - half_width), 0), (int(middle + half_width), _HALF), 1.0, -1)
-    return np.asarray(cv2.GaussianBlur(page, (0, 0), 11.0), dtype=np.float32)
+    """The broad shadow of great vessels and sternum in the middle of the chest."""
+    middle = float(view.project(np.array([[_BODY[0] + 8.0, _BODY[1], 0.0]]))[0, 0]) / 2
+    page = np.zeros((HALF, HALF), np.float32)
+    wide = rng.uniform(28, 50) / view.mm_per_pixel / 2
+    rows = np.arange(0, HALF + 8, 8)
+    left = middle - wide + wander(rng, len(rows), 8.0)
+    right = middle + wide + wander(rng, len(rows), 8.0)
+    outline = np.vstack([np.stack([left, rows], axis=1), np.stack([right, rows], axis=1)[::-1]])
+    cv2.fillPoly(page, [np.round(outline).astype(np.int32)], 1.0)
+    return np.asarray(cv2.GaussianBlur(page, (0, 0), rng.uniform(2.0, 10.0)), dtype=np.float32)
 
 
 def _ribs(rng: np.random.Generator, view: View) -> Float:
     """Ribs as bands with denser edges on an elliptic chest that slope down to the front."""
-    total = np.zeros((_HALF, _HALF), np.float32)
+    total = np.zeros((HALF, HALF), np.float32)
     theta = np.linspace(0.12, 2.6, 24)
     tall = rng.uniform(9, 13) / view.mm_per_pixel / 2
     slope, phase = rng.uniform(50, 90), rng.uniform(0, 28)
@@ -102,29 +141,33 @@ def _ribs(rng: np.random.Generator, view: View) -> Float:
             points = _BODY + np.stack(
                 [side * 132 * np.sin(theta), 92 * np.cos(theta), level - slope * (1 - np.cos(theta)) / 2], axis=1
             )
-            page = np.zeros((_HALF, _HALF), np.uint8)
-            curve = [_half(view.project(points)).reshape(-1, 1, 2)]
+            page = np.zeros((HALF, HALF), np.uint8)
+            curve = [half(view.project(points)).reshape(-1, 1, 2)]
             cv2.polylines(page, curve, False, 120.0, max(int(tall), 2), cv2.LINE_AA)
-            cv2.polylines(page, curve, False, 75.0, max(int(tall * 0.65), 1), cv2.LINE_AA)
+            cv2.polylines(page, curve, False, 75.0, max(int(tall * 0.75), 1), cv2.LINE_AA)
             total += page
     return np.asarray(cv2.GaussianBlur(total, (0, 0), 1.2) / 1300.0, dtype=np.float32)
 
 
 def _spine(rng: np.random.Generator, view: View) -> Float:
-    """Vertebral bodies with brighter discs between them, end plates and pedicles."""
-    page = np.zeros((_HALF, _HALF), np.uint8)
+    """Vertebral bodies with brighter discs between them, end plates, pedicles and spinous processes."""
+    page = np.zeros((HALF, HALF), np.uint8)
     scale = 1.0 / view.mm_per_pixel / 2
-    wide, tall, pitch = rng.uniform(17, 22) * scale, 10.5 * scale, 26.0
-    middle = view.project((_BODY + mm(0.0, 58.0, 0.0))[None])[0, 0] / 2
-    cv2.rectangle(page, (int(middle - wide), 0), (int(middle + wide), _HALF), 62.0, -1)
-    for level in np.arange(-160.0, 180.0, pitch) + rng.uniform(0, pitch):
-        u, v = view.project((_BODY + mm(rng.normal(0, 0.8), 58.0, level))[None])[0] / 2
-        corner, far = (int(u - wide), int(v - tall)), (int(u + wide), int(v + tall))
-        cv2.rectangle(page, corner, far, 95.0, -1)
-        cv2.rectangle(page, corner, far, 118.0, 2)
+    wide, tall, pitch = rng.uniform(15, 20) * scale, 10.5 * scale, rng.uniform(23.0, 29.0)
+    levels = np.arange(-160.0, 180.0, pitch) + rng.uniform(0, pitch)
+    lean = rng.normal(0, 0.04)
+    for level in levels:
+        u, v = view.project((_BODY + mm(rng.normal(0, 0.8) + lean * level, 58.0, level))[None])[0] / 2
+        corners = np.array([[-0.95, -1.0], [0.95, -1.0], [0.85, 0.0], [0.98, 1.0], [-0.98, 1.0], [-0.85, 0.0]])
+        body = np.round(np.array([u, v]) + corners * (wide, tall)).astype(np.int32)
+        disc = np.round(np.array([u, v + tall + 1.2 * scale]) + corners[[0, 1, 3, 4]] * (0.9 * wide, 2.0 * scale)).astype(
+            np.int32
+        )
+        cv2.fillPoly(page, [disc], 55.0, cv2.LINE_AA)
+        cv2.fillPoly(page, [body], 88.0, cv2.LINE_AA)
+        cv2.polylines(page, [body], True, 118.0, 2, cv2.LINE_AA)
         for side in (-0.6, 0.6):
-            cv2.ellipse(
-                page, (int(u + side * wide), int(v - tall * 0.2)), (int(4 * scale), int(6 * scale)), 0, 0, 360, 150.0, 1
-            )
-        cv2.ellipse(page, (int(u), int(v + tall * 0.6)), (int(3 * scale), int(8 * scale)), 0, 0, 360, 140.0, -1)
-    return np.asarray(cv2.GaussianBlur(page, (0, 0), 2.2).astype(np.float32) / 330.0, dtype=np.float32)
+            centre = (int(u + side * wide), int(v - tall * 0.2))
+            cv2.ellipse(page, centre, (int(4 * scale), int(6 * scale)), 0, 0, 360, 140.0, 1)
+        cv2.ellipse(page, (int(u), int(v + tall * 0.6)), (int(2.5 * scale), int(8 * scale)), 0, 0, 360, 125.0, -1)
+    return np.asarray(cv2.GaussianBlur(page, (0, 0), rng.uniform(0.9, 2.4)).astype(np.float32) / 330.0, dtype=np.float32)

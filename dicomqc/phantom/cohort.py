@@ -1,23 +1,45 @@
 """Cohorts: which patients have which cines. Label and nuisances come from separate random streams."""
 
-import csv
 import hashlib
-import multiprocessing
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
-import cv2
 import numpy as np
 
-from dicomqc.phantom import dicom
-from dicomqc.phantom.cine import render
-from dicomqc.phantom.plan import EXPLICIT_VR_LE, JPEG_LOSSLESS_SV1, UNSATISFACTORY, CinePlan, Kind, Stream, generator
+from dicomqc.phantom.plan import (
+    JPEG_BASELINE,
+    SYNTAXES,
+    TWIN_CAUSES,
+    UNSATISFACTORY,
+    CinePlan,
+    Kind,
+    Stream,
+    generator,
+)
+from dicomqc.phantom.projection import FRAME
 
-LABELS_FILE: Final = "labels.csv"
 _STUDY: Final = 1_000_000  # a spawn key that no cine number reaches
+_ATTEMPT: Final = 1000  # a step of draws that no cine number reaches
 _VENDORS: Final = 3
+_MAGNIFICATION: Final = 1.4
+# The usual views: LAO and cranial positive, degrees.
+_VIEWS: Final = {
+    "left": ((-30, -25), (-20, 30), (-5, 38), (0, -30), (5, 35), (40, 27), (45, -30), (-30, 0), (90, 0), (45, 0)),
+    "right": ((35, 0), (45, 0), (-30, 0), (25, 25), (0, 30), (-5, 0), (90, 0)),
+}
+# The rates near 15 fps that each maker writes.
+_RATES_HZ: Final = ((1000.0 / 66.666667,), (15.0, 1000.0 / 66.67, 1000.0 / 67.0), (1000.0 / 66.6667, 1000.0 / 66.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A cine that a cohort asks for: kind and study, and for a good twin the cause of its bad one, which is beside it."""
+
+    kind: Kind
+    study: int = 0
+    cause: Kind | None = None
+    bad_study: int | None = None
 
 
 def plan(
@@ -25,22 +47,84 @@ def plan(
 ) -> tuple[CinePlan, ...]:
     """Plan `patients` patients of one study each.
 
-    `unsatisfactory` is the expected share of unsatisfactory cines, `ineligible` of short runs and of 7.5 or 30 fps;
-    a study has from `cines[0]` to `cines[1]` cines. The same arguments give the same plan, and more patients only add some.
+    `unsatisfactory` is the expected share of cines that are meant to be unsatisfactory, `ineligible` of short runs and of 7.5
+    or 30 fps; a study has from `cines[0]` to `cines[1]` cines. The same arguments give the same plan, and more patients only
+    add some. The label is `sight.judge`'s.
     """
     planned: list[CinePlan] = []
     for patient in range(patients):
-        study = generator(seed, patient, _STUDY)
-        count = int(study.integers(cines[0], cines[1] + 1))
-        shared = study.random(count) < 0.15
-        series = np.cumsum(~shared)
-        # The first cine opens the first series even where it was to share one.
-        series = series - series[0] + 1
+        count = int(generator(seed, patient, _STUDY).integers(cines[0], cines[1] + 1))
+        wishes = []
         for cine in range(count):
-            number = int(series[cine])
-            instance = int((series[:cine] == number).sum()) + 1
-            planned.append(_plan_cine(seed, patient, cine, (number, instance), unsatisfactory, ineligible))
+            label = generator(seed, patient, cine, Stream.LABEL)
+            bad = UNSATISFACTORY[int(label.integers(len(UNSATISFACTORY)))]
+            wishes.append(Wish(kind=bad if label.random() < unsatisfactory else Kind.CORONARY))
+        planned += lay_out(seed, patient, wishes, ineligible=ineligible)
     return tuple(planned)
+
+
+def balanced(
+    seed: int, patients: int, *, twins: float = 0.5, cines: tuple[int, int] = (4, 6), first_patient: int = 0
+) -> tuple[CinePlan, ...]:
+    """Plan a cohort for training: as many cines meant satisfactory as not, all eligible, a share `twins` of them in pairs.
+
+    Pairs share everything but one cause, and lie in one patient. `first_patient` continues an earlier cohort of the seed.
+    """
+    planned: list[CinePlan] = []
+    for patient in range(first_patient, first_patient + patients):
+        rng = generator(seed, patient, _STUDY, 2)
+        count = int(rng.integers(cines[0], cines[1] + 1))
+        wishes, cine = [], 0
+        while cine < count:
+            pair = bool(rng.random() < twins / (2.0 - twins)) and cine + 1 < count
+            cause = TWIN_CAUSES[int(rng.integers(len(TWIN_CAUSES)))]
+            bad = UNSATISFACTORY[int(rng.integers(len(UNSATISFACTORY)))]
+            alone = Kind.CORONARY if rng.random() < 0.5 else bad
+            wishes.append(Wish(kind=Kind.CORONARY, cause=cause) if pair else Wish(kind=alone))
+            cine += 2 if pair else 1
+        planned += lay_out(seed, patient, wishes)
+    return tuple(planned)
+
+
+def lay_out(seed: int, patient: int, wishes: Sequence[Wish], *, ineligible: float = 0.0) -> list[CinePlan]:
+    """A patient's cines, numbered into series: a cine is mostly a series of its own, now and then it shares the last one."""
+    study = generator(seed, patient, _STUDY, 3)
+    made: list[CinePlan] = []
+    for wish in wishes:
+        cine = len(made)
+        good = draw(seed, patient, cine, wish.kind, study=wish.study, ineligible=0.0 if wish.cause else ineligible)
+        if wish.cause is None:
+            made.append(good)
+            continue
+        good = replace(good, twin=f"{seed}-{patient:06d}-{cine:03d}", cause=wish.cause)
+        bad = replace(good, kind=wish.cause, study=wish.study if wish.bad_study is None else wish.bad_study)
+        # Which of the two comes first must say nothing either.
+        pair = (good, bad) if study.random() < 0.5 else (bad, good)
+        made += [_identified(replace(one, cine=cine + place)) for place, one in enumerate(pair)]
+    latest: dict[int, tuple[int, int]] = {}
+    placed = []
+    for one in made:
+        number, instance = latest.get(one.study, (0, 0))
+        shares = number > 0 and study.random() < 0.15
+        latest[one.study] = (number, instance + 1) if shares else (number + 1, 1)
+        placed.append(_placed(one, latest[one.study]))
+    return placed
+
+
+def again(planned: CinePlan, attempt: int) -> CinePlan:
+    """The same cine of the same kind with everything else drawn anew; twins stay twins at the same `attempt`."""
+    base = planned.draw % _ATTEMPT
+    fresh = draw(planned.seed, planned.patient, base, planned.kind, study=planned.study, attempt=attempt)
+    return replace(
+        fresh,
+        cine=planned.cine,
+        twin=planned.twin,
+        cause=planned.cause,
+        series_instance_uid=planned.series_instance_uid,
+        sop_instance_uid=planned.sop_instance_uid,
+        series_number=planned.series_number,
+        instance_number=planned.instance_number,
+    )
 
 
 def _uid(seed: int, *key: object) -> str:
@@ -49,83 +133,74 @@ def _uid(seed: int, *key: object) -> str:
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"
 
 
-def _plan_cine(
-    seed: int, patient: int, cine: int, place: tuple[int, int], unsatisfactory: float, ineligible: float
-) -> CinePlan:
-    label = generator(seed, patient, cine, Stream.LABEL)
-    kind = UNSATISFACTORY[int(label.integers(len(UNSATISFACTORY)))] if label.random() < unsatisfactory else Kind.CORONARY
-    draw = generator(seed, patient, cine, Stream.NUISANCE)
-    frames, rate = int(draw.integers(60, 91)), float(draw.choice([15.0, 15.0, 15.0, 1000.0 / 66.67, 1000.0 / 66.0]))
-    jpeg, side = draw.random() < 0.6, draw.random() < 0.6
-    if draw.random() < ineligible:
-        frames, rate = ((int(draw.integers(20, 41)), rate), (frames, 7.5), (frames, 30.0))[int(draw.integers(3))]
-    study = generator(seed, patient, _STUDY, 1)
-    return CinePlan(
-        seed=seed,
-        patient=patient,
-        cine=cine,
-        kind=kind,
-        patient_id=f"PHANTOM-{seed}-{patient:06d}",
-        patient_name=f"PHANTOM^{patient:06d}",
-        study_instance_uid=_uid(seed, patient),
-        series_instance_uid=_uid(seed, patient, "series", place[0]),
-        sop_instance_uid=_uid(seed, patient, "cine", cine),
-        series_number=place[0],
-        instance_number=place[1],
-        side="left" if side else "right",
-        frames=frames,
-        frame_rate_hz=rate,
-        transfer_syntax_uid=JPEG_LOSSLESS_SV1 if jpeg else EXPLICIT_VR_LE,
-        primary_deg=float(np.clip(draw.normal(0.0, 32.0), -60, 65)),
-        secondary_deg=float(np.clip(draw.normal(0.0, 20.0), -40, 40)),
-        mm_per_pixel=float(draw.uniform(0.23, 0.34)),
-        heart_rate_bpm=float(study.uniform(45.0, 130.0)),
-        vendor=int(study.integers(_VENDORS)),
+def _identified(one: CinePlan) -> CinePlan:
+    return replace(
+        one,
+        study_instance_uid=_uid(one.seed, one.patient, one.study),
+        sop_instance_uid=_uid(one.seed, one.patient, "cine", one.cine),
     )
 
 
-def _write_one(item: tuple[CinePlan, Path]) -> Path:
-    cv2.setNumThreads(1)
-    planned, path = item
-    return dicom.write(planned, render(planned), path)
+def _placed(one: CinePlan, place: tuple[int, int]) -> CinePlan:
+    return replace(
+        one,
+        series_instance_uid=_uid(one.seed, one.patient, one.study, "series", place[0]),
+        series_number=place[0],
+        instance_number=place[1],
+    )
 
 
-def write(
-    plans: Sequence[CinePlan], directory: Path, workers: int = 1, progress: Callable[[int, int], None] | None = None
-) -> tuple[Path, ...]:
-    """Write one DICOM file per plan below `directory` and labels.csv; the files' bytes do not depend on `workers`.
+def draw(
+    seed: int, patient: int, cine: int, kind: Kind, *, study: int = 0, ineligible: float = 0.0, attempt: int = 0
+) -> CinePlan:
+    """One cine of a given kind; `attempt` draws all but its identity anew."""
+    drawn = cine + _ATTEMPT * attempt
+    rng, shared = generator(seed, patient, drawn, Stream.NUISANCE), generator(seed, patient, _STUDY, 1)
+    rate_bpm, vendor = float(shared.uniform(45.0, 130.0)), int(shared.integers(_VENDORS))
+    frames, rate, source = _timing(rng, vendor, ineligible)
+    syntax = str(rng.choice(SYNTAXES, p=[0.25, 0.45, 0.2, 0.1]))
+    quality = int(rng.integers(40, 101)) if rng.random() < 0.35 or syntax == JPEG_BASELINE else 0
+    side: Literal["left", "right"] = "left" if rng.random() < 0.62 else "right"
+    angles = np.array(_VIEWS[side][int(rng.integers(len(_VIEWS[side])))]) + rng.normal(0.0, 5.0, 2)
+    field_mm = rng.uniform(150.0, 250.0)
+    return _identified(
+        CinePlan(
+            seed=seed,
+            patient=patient,
+            study=study,
+            cine=cine,
+            draw=drawn,
+            kind=kind,
+            twin="",
+            cause=None,
+            patient_id=f"PHANTOM-{seed}-{patient:06d}",
+            patient_name=f"PHANTOM^{patient:06d}",
+            study_instance_uid="",
+            series_instance_uid="",
+            sop_instance_uid="",
+            series_number=1,
+            instance_number=1,
+            side=side,
+            frames=frames,
+            frame_rate_hz=rate,
+            source_rate_hz=source,
+            transfer_syntax_uid=syntax,
+            jpeg_quality=quality,
+            primary_deg=float(angles[0]),
+            secondary_deg=float(angles[1]),
+            mm_per_pixel=float(field_mm / _MAGNIFICATION / FRAME),
+            heart_rate_bpm=float(np.clip(rate_bpm + rng.normal(0, 6), 45.0, 130.0)),
+            vendor=vendor,
+        )
+    )
 
-    `progress` is called with (done, total) after each file. Processes are spawned, so callers may hold threads.
-    """
-    items = [(planned, directory / f"{planned.patient:06d}" / f"{planned.cine:02d}.dcm") for planned in plans]
-    for _, path in items:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    done = 0
-    if workers <= 1:
-        for item in items:
-            _write_one(item)
-            done += 1
-            if progress:
-                progress(done, len(items))
-    else:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            for _ in pool.map(_write_one, items):
-                done += 1
-                if progress:
-                    progress(done, len(items))
-    _write_labels(items, directory)
-    return tuple(path for _, path in items)
 
-
-def _write_labels(items: Sequence[tuple[CinePlan, Path]], directory: Path) -> None:
-    """labels.csv: one row per file, paths relative to `directory`."""
-    columns = (
-        "patient_id", "study_instance_uid", "series_instance_uid", "sop_instance_uid", "kind", "reason", "eligible",
-        "frames", "frame_rate_hz", "transfer_syntax_uid", "side", "primary_deg", "secondary_deg", "heart_rate_bpm",
-    )  # fmt: skip
-    with (directory / LABELS_FILE).open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(("path", "label", *columns))
-        for planned, path in items:
-            label = "satisfactory" if planned.satisfactory else "unsatisfactory"
-            writer.writerow((path.relative_to(directory).as_posix(), label, *(str(getattr(planned, c)) for c in columns)))
+def _timing(rng: np.random.Generator, vendor: int, ineligible: float) -> tuple[int, float, float]:
+    """Frames, their rate in the file and that of the source; an ineligible run is short or of another rate."""
+    frames, rate = int(rng.integers(50, 96)), float(rng.choice(_RATES_HZ[vendor]))
+    source = float(rng.choice([15.0, 7.5, 30.0], p=[0.8, 0.12, 0.08]))
+    refused, which, short = rng.random() < ineligible, int(rng.integers(3)), int(rng.integers(20, 41))
+    if refused:
+        frames, rate = ((short, rate), (frames, 7.5), (frames, 30.0))[which]
+        source = rate
+    return frames, rate, source

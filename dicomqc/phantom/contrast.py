@@ -1,32 +1,23 @@
-"""The contrast medium: the projected tree as two maps (how thick, how far from the ostium) and the bolus over time."""
+"""The contrast medium: how a bolus travels, and the clouds it makes outside of vessels (ventricle, root, puff, blush)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from dicomqc.phantom.projection import CANVAS, Float, Points, View
-from dicomqc.phantom.tree import Branch
+from dicomqc.phantom.projection import CANVAS, Float, Points
 
-_SUPER: Final = 2
-_STEPS_PER_MM: Final = 28.0
-MM_PER_CODE: Final = 1.25
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VesselMaps:
-    """`thickness` float32 [CANVAS,CANVAS] in mm of lumen; `way` uint8, the way from the ostium in MM_PER_CODE."""
-
-    thickness: Float
-    way: NDArray[np.uint8]
+CELL: Final = 4  # pixels of the canvas to one cell of a cloud: contrast in a chamber has no finer detail
+_CELLS: Final = CANVAS // CELL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bolus:
-    """One injection. Times in seconds from the first frame; `strength` 1 is undiluted; nothing fills beyond `reach_mm`."""
+    """One injection. Times in seconds from the first frame; `strength` 1 is undiluted; nothing fills beyond `reach_mm`.
+
+    `streaming` is the share by which each heartbeat dilutes what enters, `beats_per_s` its pace.
+    """
 
     start_s: float
     rise_s: float
@@ -35,62 +26,61 @@ class Bolus:
     speed_mm_s: float
     strength: float
     reach_mm: float
+    streaming: float = 0.0
+    beats_per_s: float = 1.0
 
     def level(self, time_s: float, way_mm: Points) -> Points:
         """The concentration 0..1 after `way_mm` [N] of vessel at `time_s`: arrival, plateau, exponential wash-out."""
-        since = time_s - self.start_s - way_mm / self.speed_mm_s
-        rise = np.clip(since / (self.rise_s * (1.0 + way_mm / 200.0)), 0.0, 1.0)
-        fade = np.exp(-np.clip(since - self.duration_s, 0.0, None) / self.washout_s)
+        entered = time_s - way_mm / self.speed_mm_s
+        since = entered - self.start_s
+        rise = np.clip(since / (self.rise_s * (1.0 + way_mm / 250.0)), 0.0, 1.0)
+        fade = np.exp(-np.clip(since - self.duration_s, 0.0, None) / (self.washout_s * (1.0 + way_mm / 150.0)))
         reach = np.clip((self.reach_mm - way_mm) / 12.0, 0.0, 1.0)
-        filled: Points = self.strength * rise * rise * (3.0 - 2.0 * rise) * fade * reach
+        stream = 1.0 - self.streaming * (0.5 + 0.5 * np.cos(2.0 * np.pi * self.beats_per_s * entered))
+        filled: Points = self.strength * rise * rise * (3.0 - 2.0 * rise) * fade * reach * stream
         return filled
 
 
-CODES: Final[Points] = np.arange(256, dtype=np.float64) * MM_PER_CODE
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """Contrast that fills a space: `depth` float32 [CANVAS/CELL,CANVAS/CELL] in mm, over time by `bolus`.
+
+    `texture` (of twice the size) drifts through it where mixing is uneven; `ejects` is the share that a beat drives out.
+    """
+
+    depth: Float
+    bolus: Bolus
+    ejects: float = 0.0
+    texture: Float | None = None
+    drift: tuple[float, float] = (0.0, 0.0)
+
+    def at(self, time_s: float, squeeze: float) -> Float | None:
+        """The cloud of one instant in mm of contrast, or None where there is none yet."""
+        level = float(self.bolus.level(time_s, np.zeros(1))[0]) * (1.0 - self.ejects * squeeze)
+        if level < 1e-3:
+            return None
+        if self.texture is None:
+            return np.asarray(self.depth * np.float32(level), dtype=np.float32)
+        x, y = (int(abs(v * (time_s - self.bolus.start_s))) % _CELLS for v in self.drift)
+        return np.asarray(cv2.multiply(self.depth, self.texture[y : y + _CELLS, x : x + _CELLS], scale=level), dtype=np.float32)
 
 
-def paint(branches: Sequence[Branch], view: View) -> VesselMaps:
-    """Project `branches`; crossing vessels add up, and the thicker one gives the way."""
-    thickness = np.zeros((CANVAS, CANVAS), np.float32)
-    way = np.zeros((CANVAS, CANVAS), np.uint8)
-    for branch in branches:
-        _paint_branch(branch, view, thickness, way)
-    return VesselMaps(thickness=thickness, way=way)
+def mixing(rng: np.random.Generator, contrast: float) -> Float:
+    """A texture of uneven mixing around 1, float32 [2 CANVAS/CELL, 2 CANVAS/CELL]."""
+    size = 2 * _CELLS
+    fine = rng.standard_normal((40, 60), dtype=np.float32)
+    coarse = rng.standard_normal((18, 14), dtype=np.float32)
+    total = cv2.resize(fine, (size, size), interpolation=cv2.INTER_CUBIC) + cv2.resize(
+        coarse, (size, size), interpolation=cv2.INTER_CUBIC
+    )
+    return np.asarray(np.clip(1.0 + contrast * total, 0.25, 2.0), dtype=np.float32)
 
 
-def _paint_branch(branch: Branch, view: View, thickness: Float, way: NDArray[np.uint8]) -> None:
-    """Add one branch inside its bounding box: the chord of a tube in three steps, twice supersampled."""
-    course = view.project(branch.points)
-    pad = float(branch.diameter.max()) / view.mm_per_pixel + 3.0
-    left, top = np.clip(np.floor(course.min(axis=0) - pad), 0, CANVAS).astype(int)
-    right, bottom = np.clip(np.ceil(course.max(axis=0) + pad), 0, CANVAS).astype(int)
-    if right - left < 2 or bottom - top < 2:
-        return
-    fine = np.zeros(((bottom - top) * _SUPER, (right - left) * _SUPER), np.uint8)
-    codes = np.zeros((bottom - top, right - left), np.uint8)
-    knots = np.round((course - (left, top)) * _SUPER * 16.0).astype(int)
-    coarse = np.round(course - (left, top)).astype(int)
-    for share in (1.0, 0.8, 0.5):
-        chord = np.sqrt(1.0 - (share * 0.9) ** 2) * branch.diameter
-        width = np.maximum(np.round(branch.diameter * share / view.mm_per_pixel * _SUPER), 1).astype(int)
-        value = np.clip(chord * _STEPS_PER_MM, 1, 255)
-        for i in range(len(knots) - 1):
-            cv2.line(fine, knots[i], knots[i + 1], float(value[i]), int(width[i]), cv2.LINE_AA, 4)
-    for i in range(len(coarse) - 1):
-        wide = int(branch.diameter[i] / view.mm_per_pixel) + 5
-        cv2.line(codes, coarse[i], coarse[i + 1], min(float(branch.distance[i]) / MM_PER_CODE, 255.0), wide)
-    part = cv2.resize(fine, (right - left, bottom - top), interpolation=cv2.INTER_AREA).astype(np.float32) / _STEPS_PER_MM
-    here = thickness[top:bottom, left:right]
-    np.copyto(way[top:bottom, left:right], codes, where=part > here)
-    here += part
-
-
-def blob(centre: Points, radius_px: float, squash: float, angle_deg: float, depth_mm: float) -> Float:
-    """The projection of a contrast-filled ellipsoid (ventricle, aortic root, puff): float32 [CANVAS,CANVAS] in mm."""
-    rows, columns = np.mgrid[0:CANVAS, 0:CANVAS].astype(np.float32)
-    cos, sin = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
-    across, down = columns - np.float32(centre[0]), rows - np.float32(centre[1])
-    along = (across * cos + down * sin) / radius_px
-    beside = (down * cos - across * sin) / (radius_px * squash)
-    chord: Float = (depth_mm * np.sqrt(np.clip(1.0 - along**2 - beside**2, 0.0, None))).astype(np.float32)
-    return chord
+def blush(spots: Points, weights: Points, spread_px: float) -> Float:
+    """The tissue around vessels at canvas points [N,2]: weights [N] spread out, [CANVAS/CELL,CANVAS/CELL], maximum 1."""
+    page = np.zeros((_CELLS, _CELLS), np.float32)
+    cells = np.floor(spots / CELL).astype(int)
+    inside = ((cells >= 0) & (cells < _CELLS)).all(axis=1)
+    np.add.at(page, (cells[inside, 1], cells[inside, 0]), weights[inside].astype(np.float32))
+    soft = cv2.GaussianBlur(page, (0, 0), spread_px / CELL)
+    return np.asarray(soft / max(float(soft.max()), 1e-6), dtype=np.float32)

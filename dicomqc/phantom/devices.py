@@ -1,16 +1,16 @@
-"""Metal and plastic: catheters, guide wire, sternal wires, leads, and the devices that may lie over or beside the vessels.
+"""Metal and plastic that lies still: sternal wires, clips, leads, and the devices that may lie over or beside the vessels.
 
-Every function returns attenuation in nepers, float32 [CANVAS,CANVAS].
+Every function returns attenuation in nepers, float32 [CANVAS,CANVAS]. What moves with the heart is in `instruments`.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomqc.phantom.projection import CANVAS, FRAME, MARGIN, Float, Points, View, mm, smooth
-from dicomqc.phantom.tree import Branch
+from dicomqc.phantom.projection import CANVAS, FRAME, MARGIN, Float, Points, View, smooth
 
 OVER: Final = 0.45
 BESIDE: Final = 0.03
@@ -31,51 +31,6 @@ def _line(page: NDArray[np.uint8], course: Points, value: float, width_px: float
     cv2.polylines(page, [knots], False, value, max(round(width_px), 1), cv2.LINE_AA, _SUBPIXEL)
 
 
-def catheter(rng: np.random.Generator, view: View, tip: Points, *, from_arm: bool, pigtail: bool) -> Float:
-    """A 5 to 6 French catheter through the aorta to `tip` [3] in mm: a tube with denser walls."""
-    arch = tip + mm(rng.uniform(-22, -10), rng.uniform(0, 15), rng.uniform(45, 70))
-    bend = tip + mm(rng.uniform(-12, -5), rng.uniform(-4, 6), rng.uniform(-8, 10))
-    if from_arm:
-        way = [arch + mm(-40.0, 20.0, 60.0), arch + mm(-18.0, 5.0, 25.0), arch]
-    else:
-        way = [
-            tip + mm(-5.0, 85.0, -170.0),
-            tip + mm(-2.0, 82.0, -20.0),
-            arch + mm(12.0, 55.0, 18.0),
-            arch + mm(4, 28, 22.0),
-            arch,
-        ]
-    course = view.project(smooth(np.array([*way, bend, tip]), 90))
-    if pigtail:
-        angle = np.linspace(0.0, 1.7 * np.pi, 24)[:, None]
-        radius = 6.0 / view.mm_per_pixel
-        course = np.vstack([course, course[-1] + radius * np.hstack([np.cos(angle) - 1.0, np.sin(angle)])])
-    page = _page()
-    width = rng.uniform(1.7, 2.1) / view.mm_per_pixel
-    _line(page, course, 255.0, width)
-    _line(page, course, 160.0, width * 0.5)
-    return _nepers(page, rng.uniform(0.25, 0.42))
-
-
-def sheath(view: View, artery: Points) -> Float:
-    """An introducer sheath inside the lower half of the femoral artery [N,3] in mm."""
-    page = _page()
-    course = view.project(artery[len(artery) // 2 :])
-    _line(page, course, 255.0, 2.7 / view.mm_per_pixel)
-    _line(page, course, 170.0, 1.6 / view.mm_per_pixel)
-    return _nepers(page, 0.35)
-
-
-def guide_wire(rng: np.random.Generator, view: View, branches: list[Branch]) -> Float:
-    """A 0.36 mm wire down the first branch and one of the next two, its last 2 cm denser."""
-    first, second = branches[0], branches[int(rng.integers(1, 3))]
-    course = view.project(np.vstack([first.points, second.points[: int(len(second.points) * 0.8)]]))
-    page = _page()
-    _line(page, course, 110.0, 1.0)
-    _line(page, course[-14:], 255.0, 2.0)
-    return _nepers(page, 0.6, 0.7)
-
-
 def sternal_wires(rng: np.random.Generator, view: View) -> Float:
     """Four to six twisted loops along the sternum."""
     page = _page()
@@ -83,12 +38,22 @@ def sternal_wires(rng: np.random.Generator, view: View) -> Float:
     for level in np.linspace(-60.0, 80.0, int(rng.integers(4, 7))):
         middle = np.array([-25.0 + rng.normal(0, 3), -62.0, level + rng.normal(0, 4)])
         tilt = rng.normal(0, 0.3)
-        across, up = 9.0 * np.cos(angle), 5.0 * np.sin(angle) + 9.0 * np.cos(angle) * tilt
+        across, up = 8.0 * np.cos(angle), 3.5 * np.sin(angle) * np.cos(0.5 * angle) + 9.0 * np.cos(angle) * tilt
         loop = middle + np.stack([across, np.zeros(20), up], axis=1)
         tail = middle + np.array([[0.0, 0.0, -5.0], [2.0, 0.0, -8.0], [-1.0, 0.0, -10.0]])
-        _line(page, view.project(loop), 230.0, 0.9 / view.mm_per_pixel)
-        _line(page, view.project(tail), 255.0, 1.4 / view.mm_per_pixel)
+        _line(page, view.project(loop), 230.0, 0.6 / view.mm_per_pixel)
+        _line(page, view.project(tail), 255.0, 1.0 / view.mm_per_pixel)
     return _nepers(page, rng.uniform(0.7, 1.3))
+
+
+def clips(rng: np.random.Generator, view: View, along: Points) -> Float:
+    """Some small clips near points [N,3] in mm, as a surgeon leaves them along a graft."""
+    page = _page()
+    for _ in range(int(rng.integers(3, 12))):
+        spot = along[int(rng.integers(len(along)))] + rng.normal(0, 6.0, 3)
+        ends = np.stack([spot, spot + rng.normal(0, 2.2, 3)])
+        _line(page, view.project(ends), 255.0, 0.8 / view.mm_per_pixel)
+    return _nepers(page, rng.uniform(0.6, 1.2))
 
 
 def monitoring_lead(rng: np.random.Generator) -> Float:
@@ -110,11 +75,9 @@ def implant(rng: np.random.Generator, mm_per_pixel: float) -> tuple[Float, NDArr
     page = _page()
     footprint = _page()
     turn = rng.uniform(-25.0, 25.0)
-    if rng.random() < 0.5:
-        _pacemaker(rng, page, footprint, mm_per_pixel, turn)
-    else:
-        _fixation(rng, page, footprint, mm_per_pixel, turn)
-    return _nepers(page, rng.uniform(1.6, 2.4), 1.2), footprint
+    draw = (_pacemaker, _fixation, _patch)[int(rng.integers(3))]
+    draw(rng, page, footprint, mm_per_pixel, turn)
+    return _nepers(page, rng.uniform(1.8, 3.2), rng.uniform(0.8, 1.6)), footprint
 
 
 def _pacemaker(
@@ -146,13 +109,40 @@ def _fixation(
     cv2.fillConvexPoly(footprint, np.round(body @ rotation.T + CANVAS / 2).astype(np.int32), 255.0)
 
 
-def place(rng: np.random.Generator, device: tuple[Float, NDArray[np.uint8]], vessels: Float, *, over: bool) -> Float:
+def _patch(
+    rng: np.random.Generator, page: NDArray[np.uint8], footprint: NDArray[np.uint8], mm_per_pixel: float, turn: float
+) -> None:
+    """A defibrillator's patch: a plate with a thick rim and its cable."""
+    middle = (CANVAS / 2, CANVAS / 2)
+    size = np.array([rng.uniform(70, 95), rng.uniform(62, 90)]) / mm_per_pixel
+    box = np.round(cv2.boxPoints((middle, tuple(size), turn))).astype(np.int32)
+    cv2.fillConvexPoly(page, box, rng.uniform(130, 180), cv2.LINE_AA)
+    cv2.polylines(page, [box], True, 240.0, max(round(2.5 / mm_per_pixel), 1), cv2.LINE_AA)
+    cv2.fillConvexPoly(footprint, box, 255.0)
+    for offset in np.linspace(-0.3, 0.3, int(rng.integers(0, 5))):
+        ends = [p + (q - p) * (0.5 + offset) for p, q in ((box[0], box[1]), (box[3], box[2]))]
+        _line(page, np.array(ends), 230.0, 3.0)
+    edge = np.array([middle + size * (0.4, 0.0), middle + size * (0.9, rng.uniform(-0.5, 0.5)), middle + size * (1.6, -1.2)])
+    _line(page, smooth(edge, 30), 235.0, 1.6 / mm_per_pixel)
+
+
+def course_mask(courses: Sequence[Points]) -> NDArray[np.uint8]:
+    """Canvas courses [N,2] as lines at a quarter of the canvas's size, uint8 0 or 255."""
+    page = np.zeros((CANVAS // 4, CANVAS // 4), np.uint8)
+    cv2.polylines(page, [np.round(c / 4).astype(np.int32).reshape(-1, 1, 2) for c in courses], False, 255.0, 1)
+    return page
+
+
+def place(
+    rng: np.random.Generator, device: tuple[Float, NDArray[np.uint8]], vessels: NDArray[np.uint8], *, over: bool
+) -> tuple[Float, NDArray[np.uint8]]:
     """Shift a centred device over the vessels (it hides OVER of them or more) or beside (it hides BESIDE or less).
 
-    The best of some random places counts: most of the vessels hidden, or fewest while a third of the device shows.
+    `vessels` is `course_mask`'s. The best of some random places counts: most of the vessels hidden, or fewest while a third
+    of the device shows. Returns the layer and its footprint.
     """
     layer, footprint = device
-    seen = vessels[::4, ::4] > 0.3
+    seen = vessels > 0
     frame = slice(MARGIN // 4, (MARGIN + FRAME) // 4)
     total = max(int(seen[frame, frame].sum()), 1)
     small = np.ascontiguousarray(footprint[::4, ::4])
@@ -167,7 +157,8 @@ def place(rng: np.random.Generator, device: tuple[Float, NDArray[np.uint8]], ves
             best, best_shift = value, shift
         if (over and hidden >= OVER + 0.1) or (not over and inside >= 0.33 and hidden <= BESIDE / 3):
             break
-    return _shifted(layer, (best_shift[0] * 4, best_shift[1] * 4))
+    shift = (best_shift[0] * 4, best_shift[1] * 4)
+    return _shifted(layer, shift), _shifted(footprint, shift)
 
 
 def _shifted(image: NDArray[Any], shift: tuple[int, int]) -> NDArray[Any]:

@@ -25,6 +25,7 @@ from dicomqc.bootstrap.inputs import expand
 from dicomqc.core.cine import Eligible
 from dicomqc.core.verdict import Verdict
 from dicomqc.phantom import cohort
+from dicomqc.phantom import files as phantom_files
 from dicomqc.sample.decode import decode_frames
 from dicomqc.sample.display import display_lut, resize, to_display
 from dicomqc.sample.header import Inspected, read_header
@@ -123,7 +124,7 @@ def main() -> None:
         folder = options.folder or Path(scratch)
         if options.folder is None:
             plans = cohort.plan(11, options.cines, cines=(1, 1))
-            cohort.write(plans, folder, workers=os.cpu_count() or 1)
+            phantom_files.write(plans, folder, workers=os.cpu_count() or 1)
         files = [f for f in expand([folder]) if f.suffix == ".dcm"][: options.cines]
         for file in files:
             # All from memory: the disk is not what is measured.

@@ -16,6 +16,7 @@ import torch
 from dicomqc.core.record import Record
 from dicomqc.models import zoo
 from dicomqc.phantom import cohort
+from dicomqc.phantom import files as phantom_files
 from tests.support.nodes import Node, Running, send_files
 from tests.support.waiting import until
 
@@ -68,7 +69,7 @@ def main() -> None:
     clips = parser.parse_args().clips
     with tempfile.TemporaryDirectory() as folder:
         plans = cohort.plan(7, clips, cines=(2, 2))
-        files = list(cohort.write(plans, Path(folder) / "cines", workers=2))
+        files = list(phantom_files.write(plans, Path(folder) / "cines", workers=2))
         node = Node(Path(folder) / "node")
         with node.serve() as running:
             latency = _one_at_a_time(node, running, files[:clips])

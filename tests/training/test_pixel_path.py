@@ -1,31 +1,35 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from dicomqc.core.cine import Eligible, Refusal, Refused
-from dicomqc.phantom import cohort
+from dicomqc.phantom import cohort, files, sight
+from dicomqc.phantom.plan import SYNTAXES
 from dicomqc.sample.pipeline import sample_cine
 from dicomqc.sample.spec import X3D_S, FrameSpec
 from training.data import cines
 
 
 def test_cached_clips_are_what_the_node_samples_from_the_dicom_files(tmp_path: Path) -> None:
-    plans = cohort.plan(5, 2, cines=(2, 2))
-    files = cohort.write(plans, tmp_path / "dicom", workers=2)
+    plans = [
+        replace(p, transfer_syntax_uid=s, jpeg_quality=q)
+        for p, s, q in zip(cohort.plan(5, 2, cines=(2, 2)), SYNTAXES, (0, 70, 60, 0), strict=True)
+    ]
+    written = files.write(plans, tmp_path / "dicom", workers=2)
     clips = cines.cache(plans, X3D_S, tmp_path / "cache" / "clips.npy", margin=1, workers=1)
-    assert len({plan.transfer_syntax_uid for plan in plans}) == 2
-    for index, path in enumerate(files):
+    for index, path in enumerate(written):
         sampled = sample_cine(path, X3D_S)
         assert sampled.decision == Eligible(frame_numbers=X3D_S.frame_numbers())
         assert np.array_equal(sampled.frames, clips.centred(index))
-    assert clips.labels.tolist() == [float(not plan.satisfactory) for plan in plans]
+    assert clips.labels.tolist() == [float(not sight.judge(plan).satisfactory) for plan in plans]
 
 
 def test_files_and_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     plans = cohort.plan(6, 1, cines=(2, 2))
     seen: list[tuple[int, int]] = []
-    alone = cohort.write(plans, tmp_path / "one", workers=1, progress=lambda done, total: seen.append((done, total)))
-    together = cohort.write(plans, tmp_path / "two", workers=2)
+    alone = files.write(plans, tmp_path / "one", workers=1, progress=lambda done, total: seen.append((done, total)))
+    together = files.write(plans, tmp_path / "two", workers=2)
     assert [path.read_bytes() for path in alone] == [path.read_bytes() for path in together]
     assert seen == [(1, 2), (2, 2)]
 
@@ -33,7 +37,7 @@ def test_files_and_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path) 
 def test_the_node_refuses_exactly_the_runs_that_the_plan_calls_ineligible(tmp_path: Path) -> None:
     plans = cohort.plan(8, 3, ineligible=0.6, cines=(3, 3))
     reasons = set()
-    for plan, path in zip(plans, cohort.write(plans, tmp_path, workers=2), strict=True):
+    for plan, path in zip(plans, files.write(plans, tmp_path, workers=2), strict=True):
         decision = sample_cine(path, X3D_S).decision
         assert isinstance(decision, Eligible) is plan.eligible
         if isinstance(decision, Refused):

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from dicomqc.phantom.cine import render
-from dicomqc.phantom.plan import CinePlan
+from dicomqc.phantom import sight
+from dicomqc.phantom.cine import shown
+from dicomqc.phantom.plan import GENERATOR, CinePlan
 from dicomqc.sample.display import resize
 from dicomqc.sample.spec import FrameSpec
 
@@ -50,9 +51,10 @@ def cached_numbers(spec: FrameSpec, margin: int) -> tuple[int, ...]:
     return (*before, *numbers, *(numbers[-1] + spec.step * k for k in range(1, margin + 1)))
 
 
-def _clip(plan: CinePlan, numbers: tuple[int, ...], size: int) -> NDArray[np.uint8]:
+def _clip(plan: CinePlan, numbers: tuple[int, ...], size: int) -> tuple[NDArray[np.uint8], bool]:
+    """The cached frames of one cine, and whether it is unsatisfactory by what can be seen."""
     cv2.setNumThreads(1)
-    return resize(render(plan, numbers), size)
+    return resize(shown(plan, numbers), size), not sight.judge(plan).satisfactory
 
 
 def cache(
@@ -64,23 +66,30 @@ def cache(
     """
     numbers = cached_numbers(spec, margin)
     note = path.with_suffix(".json")
-    described = {"cines": [plan.sop_instance_uid for plan in plans], "numbers": list(numbers), "spec": spec.digest()}
+    described = {
+        "cines": [plan.sop_instance_uid for plan in plans],
+        "numbers": list(numbers),
+        "spec": spec.digest(),
+        "generator": GENERATOR,
+    }
     if not (note.exists() and json.loads(note.read_text()) == described):
         path.parent.mkdir(parents=True, exist_ok=True)
         note.unlink(missing_ok=True)
         shape = (len(plans), len(numbers), spec.size, spec.size)
         frames = open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
         one = partial(_clip, numbers=numbers, size=spec.size)
+        labels = np.zeros(len(plans), np.float32)
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            for index, clip in enumerate(pool.map(one, plans, chunksize=8)):
-                frames[index] = clip
+            for index, (clip, bad) in enumerate(pool.map(one, plans, chunksize=8)):
+                frames[index], labels[index] = clip, bad
                 if progress:
                     progress(index + 1, len(plans))
         frames.flush()
+        np.save(path.with_suffix(".labels.npy"), labels)
         note.write_text(json.dumps(described))
     return Clips(
         frames=np.load(path, mmap_mode="r"),
-        labels=np.array([not plan.satisfactory for plan in plans], dtype=np.float32),
+        labels=np.load(path.with_suffix(".labels.npy")),
         patients=tuple(plan.patient_id for plan in plans),
         kinds=tuple(plan.kind.value for plan in plans),
         margin=margin,

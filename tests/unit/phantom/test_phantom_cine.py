@@ -1,59 +1,68 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
-from dicomqc.phantom import cohort, devices, scene
-from dicomqc.phantom.cine import contraction, render
-from dicomqc.phantom.contrast import CODES, Bolus
-from dicomqc.phantom.plan import CinePlan, Kind, Stream
-from dicomqc.phantom.projection import MARGIN
+from dicomqc.phantom import cine, cohort, injection, motion, scene, sight
+from dicomqc.phantom.contrast import Bolus
+from dicomqc.phantom.plan import JPEG_BASELINE, JPEG_LOSSLESS_SV1, CinePlan, Kind, Stream
+from dicomqc.phantom.projection import CANVAS, MARGIN, View, mm
 
 _SAMPLED_S = [(number - 1) / 15.0 for number in range(16, 47, 2)]
+_FLAT = {"frame_rate_hz": 15.0, "source_rate_hz": 15.0, "frames": 75, "jpeg_quality": 0}
 
 
 def _plan(kind: Kind, patient: int = 0, **changes: object) -> CinePlan:
-    return replace(cohort.plan(21, patient + 1)[-1], kind=kind, frame_rate_hz=15.0, frames=75, **changes)  # type: ignore[arg-type]
+    return replace(cohort.draw(21, patient, 0, kind), **{**_FLAT, **changes})  # type: ignore[arg-type]
 
 
 def test_any_frames_equal_those_of_the_full_cine() -> None:
-    plan = replace(_plan(Kind.CORONARY), frames=12)
-    full = render(plan)
-    assert full.shape == (12, 512, 512)
-    assert full.dtype == np.uint8
-    assert np.array_equal(render(plan, [11, 3]), full[[10, 2]])
+    for patient in range(4):
+        plan = cohort.draw(22, patient, 0, Kind.CORONARY)
+        full = cine.render(replace(plan, frames=12))
+        assert full.shape == (12, 512, 512)
+        assert full.dtype == np.uint8
+        assert np.array_equal(cine.render(replace(plan, frames=12), [11, 3, 4]), full[[10, 2, 3]])
+
+
+def test_frames_are_bit_equal_whatever_was_rendered_before() -> None:
+    plan = _plan(Kind.CORONARY)
+    first = cine.render(plan, [20, 30])
+    cine.render(_plan(Kind.GRAFT, 5), [20])
+    cine.render(_plan(Kind.GRAFT, 6), [20])
+    assert np.array_equal(cine.render(plan, [20, 30]), first)
 
 
 def test_noise_is_fresh_in_every_frame_and_the_picture_is_not_flat() -> None:
-    first, second = render(_plan(Kind.NO_CONTRAST), [20, 21]).astype(np.float64)
-    assert (first != second).mean() > 0.3
-    assert first.std() > 10
+    first, second = cine.render(_plan(Kind.NO_CONTRAST), [20, 21]).astype(np.float64)
+    assert (first != second).mean() > 0.2
+    assert first.std() > 5
 
 
 def test_contrast_darkens_the_vessels_and_only_where_it_is_injected() -> None:
-    plan = _plan(Kind.CORONARY)
-    vessels = scene.build(plan).vessels.thickness[MARGIN:-MARGIN, MARGIN:-MARGIN] > 2.0
-    with_contrast, without = render(plan, [36])[0], render(replace(plan, kind=Kind.NO_CONTRAST), [36])[0]
-    darker = without.astype(np.float64) - with_contrast
-    assert darker[vessels].mean() > 15
-    assert abs(np.median(darker[~vessels])) <= 3
+    plan = _plan(Kind.CORONARY, 1)
+    built = scene.build(plan)
+    at = cine.moment(plan, built, 36)
+    placed = built.native.place(at.squeeze, built.motion.breath_mm * motion.HEART_RIDES * at.breath, at.table_px[::-1])
+    spots = np.round(placed[built.native.depth > 1.5]).astype(int)
+    spots = spots[((spots > 40) & (spots < 470)).all(axis=1)]
+    mask = np.zeros((512, 512), np.uint8)
+    mask[spots[:, 1], spots[:, 0]] = 255
+    far = cv2.dilate(mask, np.ones((61, 61), np.uint8)) == 0
+    filled, empty = cine.render(plan, [36])[0], cine.render(replace(plan, kind=Kind.NO_CONTRAST), [36])[0]
+    darker = empty.astype(np.float64) - filled
+    assert len(spots) > 30
+    assert np.median(darker[mask > 0]) > 8
+    assert abs(np.median(darker[far])) <= 3
 
 
 @pytest.mark.parametrize("patient", range(12))
 def test_only_late_contrast_misses_the_sampled_frames(patient: int) -> None:
     for kind, fills in ((Kind.CORONARY, True), (Kind.LATE_CONTRAST, False)):
-        plan = _plan(kind, patient)
-        bolus = scene._bolus(plan, plan.rng(Stream.CONTENT))
-        levels = [float(bolus.level(t, CODES).max()) for t in _SAMPLED_S]
-        assert (max(levels) >= 0.5) is fills
-        assert fills or max(levels) == 0.0
-
-
-def test_weak_filling_is_thin_or_stops_near_the_ostium() -> None:
-    for patient in range(12):
-        plan = _plan(Kind.WEAK_FILLING, patient)
-        bolus = scene._bolus(plan, plan.rng(Stream.CONTENT))
-        assert bolus.strength <= 0.2 or bolus.reach_mm <= 35.0
+        bolus = injection.bolus(_plan(kind, patient))
+        levels = [float(bolus.level(t, np.zeros(1))[0]) for t in _SAMPLED_S]
+        assert (sum(level >= 0.3 for level in levels) >= 5) is fills
 
 
 def test_the_bolus_arrives_later_downstream_and_washes_out() -> None:
@@ -66,25 +75,100 @@ def test_the_bolus_arrives_later_downstream_and_washes_out() -> None:
 
 
 def test_the_heart_contracts_once_a_beat_and_rests() -> None:
-    motion = replace(scene.build(_plan(Kind.PUNCTURE_SITE)).motion, beats_per_s=1.0, phase=0.0)
-    beat = [contraction(motion, t) for t in np.linspace(0, 0.999, 100)]
+    moves = replace(motion.draw(_plan(Kind.CORONARY), beating=True), beats_per_s=1.0, phase=0.0)
+    beat = [moves.contraction(t) for t in np.linspace(0, 0.999, 100)]
     assert max(beat) == pytest.approx(1.0, abs=0.01)
     assert beat[60:] == [0.0] * 40
-    assert motion.field.max() == 0.0
+    assert motion.draw(_plan(Kind.PUNCTURE_SITE), beating=False).squeeze == 0.0
 
 
-@pytest.mark.parametrize(("over", "low", "high"), [(True, 0.35, 1.0), (False, 0.0, devices.BESIDE)])
+def test_the_table_never_leaves_the_canvas() -> None:
+    for patient in range(40):
+        moves = motion.draw(_plan(Kind.CORONARY, patient), beating=True)
+        assert all(abs(v) < MARGIN for t in np.linspace(0, 6, 30) for v in moves.table_px(t))
+
+
+def test_a_source_at_half_the_rate_is_doubled_and_frames_only_go_forward() -> None:
+    for patient in range(60):
+        numbers = np.array(motion.source_numbers(_plan(Kind.CORONARY, patient, source_rate_hz=7.5)))
+        assert (np.diff(numbers) >= 0).all()
+        assert len(set(numbers.tolist())) < 45
+
+
+def test_a_cone_beam_enlarges_what_lies_nearer_to_the_source() -> None:
+    view = View(primary_deg=0.0, secondary_deg=0.0, mm_per_pixel=0.3, offset=(0.0, 0.0))
+    front, back = view.project(np.array([mm(30, -80, 0), mm(30, 80, 0)]))[:, 0] - CANVAS / 2
+    assert back > 1.15 * front
+    assert view.project(np.zeros((1, 3)))[0] == pytest.approx([CANVAS / 2] * 2)
+
+
+def test_calibres_fall_from_the_ostium_down_to_small_vessels() -> None:
+    from dicomqc.phantom import tree
+    from dicomqc.phantom.heart import Heart
+
+    for seed, grow in ((1, tree.left), (2, tree.right), (3, tree.left)):
+        branches = grow(np.random.default_rng(seed), Heart(length_mm=105.0, radius_mm=44.0))
+        assert len(branches) > 20
+        assert branches[0].diameter[0] == max(b.diameter.max() for b in branches)
+        assert min(b.diameter.min() for b in branches) < 0.6
+        assert all((np.diff(b.distance) > 0).all() for b in branches)
+        assert sum(float(b.distance[-1] - b.distance[0]) for b in branches) > 500
+
+
+@pytest.mark.parametrize(("over", "low", "high"), [(True, 0.35, 1.0), (False, 0.0, 0.1)])
 def test_an_implant_hides_the_vessels_or_lies_beside_them(over: bool, low: float, high: float) -> None:
-    for patient in range(3):
-        plan = _plan(Kind.CORONARY, patient)
-        vessels = scene.build(plan).vessels.thickness
-        rng = plan.rng(Stream.DEVICES)
-        layer, footprint = devices.implant(rng, plan.mm_per_pixel)
-        placed = devices.place(rng, (footprint.astype(np.float32), footprint), vessels, over=over)[
-            MARGIN:-MARGIN, MARGIN:-MARGIN
-        ]
-        seen = vessels[MARGIN:-MARGIN, MARGIN:-MARGIN] > 0.3
-        hidden = float(((placed > 0) & seen).sum() / seen.sum())
-        assert low <= hidden <= high
-        assert layer.max() > 1.0
-        assert (placed > 0).any()
+    for patient in range(4):
+        plan = _plan(Kind.OBSTRUCTING_DEVICE if over else Kind.CORONARY, patient, cause=Kind.OBSTRUCTING_DEVICE)
+        built = scene.build(plan)
+        assert built.covers is not None
+        spots = np.round(built.native.view.project(built.native.points)).astype(int)
+        spots = spots[((spots >= MARGIN) & (spots < CANVAS - MARGIN)).all(axis=1)]
+        assert low <= (built.covers[spots[:, 1], spots[:, 0]] > 0).mean() <= high
+
+
+def test_twins_differ_by_their_cause_alone() -> None:
+    good = _plan(Kind.CORONARY, 3, cause=Kind.LATE_CONTRAST)
+    late = replace(good, kind=Kind.LATE_CONTRAST)
+    before = [1, 2]
+    start = injection.usual(good).start_s
+    assert np.array_equal(scene.build(good).still, scene.build(late).still)
+    assert injection.bolus(good) == replace(injection.bolus(late), start_s=start)
+    assert start < 0.07 or np.array_equal(cine.render(good, before), cine.render(late, before))
+
+
+def test_jpeg_is_in_the_pixels_or_in_the_transfer_syntax_and_never_twice() -> None:
+    clean = _plan(Kind.NO_CONTRAST, transfer_syntax_uid=JPEG_LOSSLESS_SV1)
+    spoilt, coded = replace(clean, jpeg_quality=50), replace(clean, jpeg_quality=50, transfer_syntax_uid=JPEG_BASELINE)
+    plain = cine.render(clean, [20])
+    assert not np.array_equal(cine.render(spoilt, [20]), plain)
+    assert np.array_equal(cine.render(coded, [20]), plain)
+    assert np.array_equal(cine.shown(coded, [20]), cine.render(spoilt, [20]))
+    assert np.array_equal(cine.shown(spoilt, [20]), cine.render(spoilt, [20]))
+
+
+def test_the_label_is_what_is_seen() -> None:
+    assert sight.judge(_plan(Kind.NO_CONTRAST)).window == 0.0
+    assert not sight.judge(_plan(Kind.GRAFT)).satisfactory
+    seen = [sight.judge(_plan(Kind.CORONARY, patient)) for patient in range(12)]
+    assert sum(s.satisfactory for s in seen) >= 8
+    assert all(s.satisfactory is (s.window >= 0.6) for s in seen)
+    assert all(bool(s.reason) is not s.satisfactory for s in seen)
+
+
+def test_a_late_injection_is_seen_in_the_run_but_not_in_the_window() -> None:
+    seen = [sight.judge(_plan(Kind.LATE_CONTRAST, patient, frames=95)) for patient in range(10)]
+    assert all(s.window < 0.6 for s in seen)
+    assert max(s.run for s in seen) > 0.6
+
+
+def test_the_visible_share_agrees_with_what_is_rendered() -> None:
+    """A point that counts as visible is darker than the same frame without contrast, in the median over the tree."""
+    plan = _plan(Kind.CORONARY, 2)
+    assert sight.visible(plan, [4, 40])[1] > sight.visible(plan, [1])[0]
+    darker = cine.render(replace(plan, kind=Kind.NO_CONTRAST), [40]).astype(float) - cine.render(plan, [40])
+    assert np.percentile(darker, 99) > 10
+
+
+def test_random_streams_of_a_cine_differ() -> None:
+    plan = cohort.plan(1, 1)[0]
+    assert len({plan.rng(stream).random() for stream in Stream}) == len(Stream)

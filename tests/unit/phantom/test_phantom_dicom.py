@@ -2,13 +2,14 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
 from pydicom.encaps import generate_frames
 
-from dicomqc.phantom import cohort, dicom
-from dicomqc.phantom.plan import EXPLICIT_VR_LE, JPEG_LOSSLESS_SV1
+from dicomqc.phantom import cine, cohort, dicom, files, sight
+from dicomqc.phantom.plan import EXPLICIT_VR_LE, JPEG_BASELINE, JPEG_LOSSLESS_SV1, JPEG_LS
 
 _PLAN = cohort.plan(31, 1)[0]
 
@@ -17,7 +18,7 @@ def _pixels() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (5, 48, 40), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("syntax", [JPEG_LOSSLESS_SV1, EXPLICIT_VR_LE])
+@pytest.mark.parametrize("syntax", [JPEG_LOSSLESS_SV1, EXPLICIT_VR_LE, JPEG_LS])
 def test_pixels_come_back_exactly_and_the_same_plan_gives_the_same_bytes(tmp_path: Path, syntax: str) -> None:
     plan = replace(_PLAN, transfer_syntax_uid=syntax)
     path = dicom.write(plan, _pixels(), tmp_path / "a.dcm")
@@ -25,8 +26,42 @@ def test_pixels_come_back_exactly_and_the_same_plan_gives_the_same_bytes(tmp_pat
     assert ds.file_meta.TransferSyntaxUID == syntax
     assert ds.file_meta.MediaStorageSOPInstanceUID == ds.SOPInstanceUID == plan.sop_instance_uid
     assert ds.SOPClassUID == "1.2.840.10008.5.1.4.1.1.12.1"
-    assert np.array_equal(ds.pixel_array, _pixels())
+    frames = sample_decode(path) if syntax == JPEG_LS else ds.pixel_array
+    assert np.array_equal(frames, _pixels())
     assert dicom.write(plan, _pixels(), tmp_path / "b.dcm").read_bytes() == path.read_bytes()
+
+
+def sample_decode(path: Path) -> np.ndarray:
+    ds = pydicom.dcmread(path)
+    return np.stack([imagecodecs.jpegls_decode(f) for f in generate_frames(ds.PixelData, number_of_frames=ds.NumberOfFrames)])
+
+
+def test_a_baseline_file_holds_what_its_reader_is_said_to_see(tmp_path: Path) -> None:
+    plan = replace(_PLAN, transfer_syntax_uid=JPEG_BASELINE, jpeg_quality=60, frames=3)
+    ds = pydicom.dcmread(dicom.write(plan, cine.render(plan), tmp_path / "a.dcm"))
+    stored = [imagecodecs.jpeg8_decode(f) for f in generate_frames(ds.PixelData, number_of_frames=3)]
+    assert np.array_equal(np.stack(stored), cine.shown(plan))
+    assert ds.LossyImageCompression == "01"
+    assert float(ds.LossyImageCompressionRatio) > 1
+
+
+@pytest.mark.parametrize(
+    ("vendor", "rate", "time", "cine_rate", "display_rate"),
+    [
+        (dicom.PHILIPS_LIKE, 1000 / 66.666667, "66.666667", None, None),
+        (dicom.SIEMENS_LIKE, 15.0, "66.667", 15, 15),
+        (dicom.SIEMENS_LIKE, 7.5, "133.333", 7, 8),
+        (dicom.GE_LIKE, 1000 / 66.6667, "66.6667", 15, 15),
+    ],
+)
+def test_makers_write_the_frame_rate_in_their_own_way(
+    tmp_path: Path, vendor: int, rate: float, time: str, cine_rate: int | None, display_rate: int | None
+) -> None:
+    plan = replace(_PLAN, vendor=vendor, frame_rate_hz=rate, transfer_syntax_uid=EXPLICIT_VR_LE)
+    ds = pydicom.dcmread(dicom.write(plan, _pixels(), tmp_path / "a.dcm"))
+    assert str(ds.FrameTime) == time
+    assert ds.get("CineRate") == cine_rate
+    assert ds.get("RecommendedDisplayFrameRate") == display_rate
 
 
 def test_jpeg_frames_are_lossless_with_selection_value_1(tmp_path: Path) -> None:
@@ -49,10 +84,13 @@ def test_the_frame_rate_is_found_where_the_increment_pointer_points(tmp_path: Pa
 def test_labels_name_every_file(tmp_path: Path) -> None:
     plans = cohort.plan(31, 3, ineligible=0.5)
     items = [(plan, tmp_path / f"{index}.dcm") for index, plan in enumerate(plans)]
-    cohort._write_labels(items, tmp_path)
-    with (tmp_path / cohort.LABELS_FILE).open(encoding="utf-8") as handle:
+    seen = [sight.judge(plan) for plan in plans]
+    files.write_labels(items, seen, tmp_path)
+    with (tmp_path / files.LABELS_FILE).open(encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     assert [row["path"] for row in rows] == [path.name for _, path in items]
     assert [row["sop_instance_uid"] for row in rows] == [plan.sop_instance_uid for plan in plans]
-    assert [row["label"] == "satisfactory" for row in rows] == [plan.satisfactory for plan in plans]
+    assert [row["label"] == "satisfactory" for row in rows] == [found.satisfactory for found in seen]
+    assert [bool(row["reason"]) for row in rows] == [not found.satisfactory for found in seen]
+    assert all(0.0 <= float(row["visibility_window"]) <= float(row["visibility_run"]) + 1e-9 <= 1.01 for row in rows)
     assert [row["eligible"] for row in rows] == [str(plan.eligible) for plan in plans]

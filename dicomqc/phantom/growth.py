@@ -1,0 +1,141 @@
+"""Branches that grow on the heart's wall: courses through given places, offshoots, twigs, and calibres by Murray's law."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from dicomqc.phantom.heart import Heart
+from dicomqc.phantom.projection import Points, smooth, wander
+
+_STEP_MM: Final = 1.8
+_THINNEST_MM: Final = 0.4
+_FALL_PER_MM: Final = 0.002
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """One vessel: points [N,3] in mm, their places on the wall [N,3], diameter [N] in mm, way from the ostium [N] in mm.
+
+    Vessels of one `family` are drawn together; where two families cross, their shadows add up. `root_of_family`: the parent
+    is of another.
+    """
+
+    points: Points
+    wall: Points
+    diameter: Points
+    distance: Points
+    family: int
+    root_of_family: bool = False
+
+
+def lengths(points: Points, start: float) -> Points:
+    """The way along `points` [N,3] in mm, beginning at `start`."""
+    return start + np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+
+
+def course(
+    rng: np.random.Generator,
+    heart: Heart,
+    knots: Sequence[tuple[float, float, float]],
+    diameter: tuple[float, float],
+    *,
+    start: float,
+    wiggle: float,
+    family: int,
+) -> Branch:
+    """A main vessel through places on the wall, tortuous by `wiggle` mm, from one diameter to the other in mm."""
+    rough = smooth(heart.place(smooth(np.array(knots), 24)), 24)
+    count = int(np.clip(lengths(rough, 0.0)[-1] / _STEP_MM, 6, 110))
+    wall = smooth(np.array(knots), count)
+    wall[:, 0] += wander(rng, count, wiggle / heart.length_mm, 6)
+    wall[:, 1] += wander(rng, count, wiggle / heart.radius_mm, 6)
+    points = heart.place(wall)
+    taper = diameter[0] + (diameter[1] - diameter[0]) * np.linspace(0.0, 1.0, count) ** 1.3
+    return Branch(points=points, wall=wall, diameter=taper, distance=lengths(points, start), family=family)
+
+
+def calibres(parent: Branch, children: Sequence[tuple[int, float]], exponent: float) -> Branch:
+    """`parent` narrowed at each child (index, share of the calibre there) by Murray's law, and by a slow taper between.
+
+    Murray: the calibre to the power of `exponent` is kept at a fork.
+    """
+    loss = np.ones(len(parent.points))
+    for index, share in children:
+        loss[index:] *= (1.0 - share**exponent) ** (1.0 / exponent)
+    narrowing = parent.diameter / np.maximum.accumulate(parent.diameter[::-1])[::-1]
+    since = parent.distance - parent.distance[0]
+    murray = parent.diameter[0] * loss * np.exp(-_FALL_PER_MM * since) * narrowing
+    # Between Murray's law and the main vessel's own taper: real calibres follow neither to the letter.
+    return replace(parent, diameter=np.maximum(np.sqrt(murray * parent.diameter), 0.5))
+
+
+def offshoot(
+    rng: np.random.Generator,
+    heart: Heart,
+    parent: Branch,
+    index: int,
+    *,
+    turn: float,
+    length_mm: float,
+    size: float,
+    aim: float | None = None,
+    r: float = 1.03,
+    family: int | None = None,
+) -> Branch:
+    """A branch that leaves `parent` at point `index`, turned by `turn` radians, `size` mm wide at its root.
+
+    `aim` is the heading it bends to (0: the apex, positive: greater phi); None keeps its own. `r` is the depth it runs to.
+    """
+    s, phi, depth = (float(v) for v in parent.wall[index])
+    near = parent.wall[max(index - 3, 0)]
+    ahead = parent.wall[min(index + 3, len(parent.wall) - 1)] - near
+    heading = float(np.arctan2(ahead[1] * heart.radius_at(s), ahead[0] * heart.length_mm)) + turn
+    count = max(int(length_mm / _STEP_MM), 5)
+    bends = np.convolve(rng.normal(0.0, 0.16, count + 4), np.ones(5) / 2.2, "valid")
+    wall = np.empty((count, 3))
+    for i in range(count):
+        wall[i] = s, phi, depth
+        if aim is not None:
+            heading += 0.07 * np.sin(aim - heading)
+        heading += float(bends[i])
+        s += _STEP_MM * np.cos(heading) / heart.length_mm
+        if s > 0.98:
+            s, heading = 0.98, np.sign(np.sin(heading)) * np.pi / 2 or np.pi / 2
+        phi += _STEP_MM * float(np.sin(heading)) / max(heart.radius_at(s) * depth, 8.0)
+        depth += (r - depth) * 0.09
+    points = heart.place(wall)
+    points += parent.points[index] - points[0]
+    end = max(_THINNEST_MM, size * 0.5)
+    return Branch(
+        points=points,
+        wall=wall,
+        diameter=size + (end - size) * np.linspace(0.0, 1.0, count) ** 0.9,
+        distance=lengths(points, float(parent.distance[index])),
+        family=parent.family if family is None else family,
+        root_of_family=family is not None,
+    )
+
+
+def twigs(rng: np.random.Generator, heart: Heart, parents: Sequence[Branch], exponent: float) -> list[Branch]:
+    """Two further orders of branches: at each fork the smaller daughter, its length in keeping with its calibre."""
+    made: list[Branch] = []
+    order = list(parents)
+    for spacing in (16.0, 11.0):
+        fresh = []
+        for parent in order:
+            length = float(parent.distance[-1] - parent.distance[0])
+            for _ in range(int(rng.poisson(length / spacing * 0.55))):
+                index = int(rng.uniform(0.15, 0.97) * (len(parent.points) - 1))
+                share = rng.uniform(0.35, 0.75)
+                size = float(parent.diameter[index]) * share * (1.0 - share**exponent) ** (0.5 / exponent)
+                if size < _THINNEST_MM + 0.05:
+                    continue
+                turn = float(rng.choice([-1.0, 1.0])) * np.radians(rng.uniform(25, 80))
+                reach = min(rng.uniform(10, 26) * size**0.8, 45.0)
+                depth = float(parent.wall[-1, 2])
+                fresh.append(offshoot(rng, heart, parent, index, turn=turn, length_mm=reach, size=min(size, 1.7), r=depth))
+        made += fresh
+        order = fresh
+    return made

@@ -1,0 +1,176 @@
+"""What is injected in a cine: which vessels, by which bolus, and the clouds beside them. The kind decides here alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import cv2
+import numpy as np
+
+from dicomqc.phantom import contrast, limbs, tree
+from dicomqc.phantom.contrast import CELL, Bolus, Cloud
+from dicomqc.phantom.growth import Branch
+from dicomqc.phantom.heart import Heart
+from dicomqc.phantom.plan import CinePlan, Kind, Stream
+from dicomqc.phantom.projection import Points, View, mm
+
+NO_REACH_MM: Final = 1e6
+_AFTER_SAMPLED_S: Final = 2.85  # the second-last sampled frame of the paper's window at 15 fps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Injection:
+    """`branches` fill by `bolus`; `clouds` are contrast outside of vessels."""
+
+    branches: Sequence[Branch]
+    bolus: Bolus
+    clouds: Sequence[Cloud]
+
+
+def usual(plan: CinePlan) -> Bolus:
+    """A full injection, as a good run has it; twins share it but for the cause."""
+    rng = plan.rng(Stream.CONTENT)
+    return Bolus(
+        start_s=float(np.clip(rng.normal(0.75, 0.4), 0.0, 1.35)),
+        rise_s=rng.uniform(0.2, 0.8),
+        duration_s=rng.uniform(1.5, 3.6),
+        washout_s=rng.uniform(0.5, 1.8),
+        speed_mm_s=float(np.exp(rng.uniform(np.log(110), np.log(320)))),
+        strength=rng.uniform(0.6, 1.0),
+        reach_mm=NO_REACH_MM,
+        streaming=float(rng.uniform(0.0, 0.3)),
+        beats_per_s=plan.heart_rate_bpm / 60.0,
+    )
+
+
+def bolus(plan: CinePlan) -> Bolus:
+    """The injection with its cause of failure, if any."""
+    full, rng = usual(plan), plan.rng(Stream.CAUSE)
+    seconds = plan.frames / plan.frame_rate_hz
+    changed = full
+    if plan.kind is Kind.NO_CONTRAST:
+        changed = replace(full, strength=0.0)
+    if plan.kind is Kind.LATE_CONTRAST:
+        changed = replace(full, start_s=rng.uniform(_AFTER_SAMPLED_S - 0.5, max(seconds - 0.3, _AFTER_SAMPLED_S)))
+    if plan.kind is Kind.WEAK_FILLING:
+        changed = _weak(full, rng)
+    if plan.kind is Kind.POOR_ENGAGEMENT:
+        weak = full.strength * float(np.exp(rng.uniform(np.log(0.04), np.log(0.5))))
+        changed = replace(full, strength=weak, streaming=rng.uniform(0.4, 0.9), speed_mm_s=full.speed_mm_s * 0.7)
+    if plan.kind is Kind.PARTIAL_RECORDING:
+        changed = _partial(full, rng)
+    if plan.kind is Kind.AORTOGRAM:
+        changed = replace(full, speed_mm_s=700.0, strength=rng.uniform(0.05, 0.2), duration_s=rng.uniform(1.0, 2.2))
+    return changed
+
+
+def _weak(full: Bolus, rng: np.random.Generator) -> Bolus:
+    """Thin all over, or only near the ostium."""
+    if rng.random() < 0.5:
+        return replace(full, strength=float(np.exp(rng.uniform(np.log(0.03), np.log(0.35)))))
+    return replace(full, strength=full.strength * rng.uniform(0.3, 0.9), reach_mm=rng.uniform(8.0, 85.0))
+
+
+def _partial(full: Bolus, rng: np.random.Generator) -> Bolus:
+    """A short test puff at any time, or a recording that begins while the medium washes out."""
+    if rng.random() < 0.5:
+        start, length = rng.uniform(-0.3, 2.6), rng.uniform(0.1, 0.6)
+        return replace(
+            full, start_s=start, duration_s=length, rise_s=0.2, washout_s=rng.uniform(0.15, 0.4), reach_mm=rng.uniform(30, 120)
+        )
+    return replace(full, start_s=-rng.uniform(1.4, 3.2), duration_s=rng.uniform(1.2, 2.2), washout_s=rng.uniform(0.2, 0.55))
+
+
+def injected(plan: CinePlan, view: View, heart: Heart, native: Sequence[Branch]) -> Injection:
+    """Everything of `plan` that contrast medium fills."""
+    rng, given = plan.rng(Stream.CAUSE, 1), bolus(plan)
+    branches: Sequence[Branch] = native
+    if plan.kind is Kind.GRAFT:
+        branches = tree.graft(rng, heart)
+    elif plan.kind is Kind.AORTOGRAM:
+        branches = _aortogram(rng, native)
+    elif plan.kind is Kind.PUNCTURE_SITE:
+        branches = limbs.facing(limbs.artery(rng), view)
+    elif plan.kind is Kind.VENTRICULOGRAM:
+        aorta = limbs.aorta(rng, native[0].points[0])
+        branches = [replace(b, distance=b.distance + 180.0) for b in aorta[:1]]
+        given = replace(given, strength=rng.uniform(0.02, 0.08), speed_mm_s=400.0)
+    elif plan.kind is Kind.CATHETER_CHECK:
+        branches = []
+    return Injection(branches=branches, bolus=given, clouds=_clouds(plan, view, heart, native, branches, given))
+
+
+def _aortogram(rng: np.random.Generator, native: Sequence[Branch]) -> list[Branch]:
+    """The aorta, and what of the coronaries fills from it, thinned out."""
+    far = rng.uniform(10.0, 90.0)
+    near = [b for b in native if b.distance[0] < far]
+    thin = [replace(b, diameter=b.diameter * 0.8, distance=b.distance + 250.0, family=1) for b in near]
+    return [*limbs.aorta(rng, native[0].points[0]), *thin]
+
+
+def _clouds(
+    plan: CinePlan, view: View, heart: Heart, native: Sequence[Branch], branches: Sequence[Branch], given: Bolus
+) -> list[Cloud]:
+    rng = plan.rng(Stream.CONTENT, 1)
+    puffs, tint = rng.random() < 0.65, rng.uniform(0.1, 0.9)
+    if plan.kind is Kind.VENTRICULOGRAM:
+        return [_ventricle(plan, view, heart, given)]
+    if plan.kind is Kind.PUNCTURE_SITE:
+        return []
+    made = []
+    loses = plan.kind is Kind.POOR_ENGAGEMENT
+    if plan.kind is Kind.CATHETER_CHECK:
+        puffs = plan.rng(Stream.CAUSE, 3).random() < 0.6
+    if (puffs or loses) and plan.kind is not Kind.AORTOGRAM:
+        made.append(_puff(plan, rng, view, branches[0].points if branches else native[0].points, given, loses=loses))
+    if branches and plan.kind is not Kind.AORTOGRAM:
+        spots = np.vstack([b.points for b in branches])
+        weights = np.concatenate([np.clip(2.2 - b.diameter, 0.0, None) for b in branches])
+        slow = replace(given, start_s=given.start_s + 1.2, rise_s=2.2, washout_s=3.0, duration_s=given.duration_s + 1.0)
+        depth = contrast.blush(view.project(spots), weights, 12.0 / view.mm_per_pixel) * np.float32(tint)
+        made.append(Cloud(depth=depth, bolus=slow))
+    return made
+
+
+def _puff(plan: CinePlan, rng: np.random.Generator, view: View, course: Points, given: Bolus, *, loses: bool) -> Cloud:
+    """What flows back into the sinus at the ostium, streaky and short-lived; much of it where the catheter is not engaged."""
+    inward = course[0] - course[min(6, len(course) - 1)]
+    centre = course[0] + inward / max(float(np.linalg.norm(inward)), 1e-6) * rng.uniform(3, 9) + mm(0, 0, rng.uniform(-9, 4))
+    radii = np.array([rng.uniform(5, 11), rng.uniform(5, 11), rng.uniform(6, 15)])
+    share, length = rng.uniform(0.08, 0.35), rng.uniform(0.4, 1.0)
+    texture, drift = contrast.mixing(rng, rng.uniform(0.3, 0.7)), (rng.uniform(10, 60), rng.uniform(10, 60))
+    if loses:
+        radii *= 1.4
+        given = replace(given, strength=usual(plan).strength)
+        share = min(max(share, 0.1), 0.25)
+    if plan.kind is Kind.CATHETER_CHECK:
+        given = replace(given, duration_s=0.4)
+    short = replace(
+        given,
+        rise_s=0.2,
+        duration_s=given.duration_s * length,
+        washout_s=0.35,
+        strength=given.strength * share,
+        streaming=max(given.streaming, 0.4),
+        reach_mm=NO_REACH_MM,
+    )
+    depth = cv2.GaussianBlur(view.chord(centre, radii, CELL), (0, 0), rng.uniform(0.8, 2.5))
+    return Cloud(depth=np.asarray(depth, dtype=np.float32), bolus=short, ejects=0.3, texture=texture, drift=drift)
+
+
+def _ventricle(plan: CinePlan, view: View, heart: Heart, given: Bolus) -> Cloud:
+    """The left ventricle, which each beat half empties."""
+    rng = plan.rng(Stream.CAUSE, 2)
+    middle = heart.place([(0.5, 1.2, 0.1)])[0]
+    radii = np.array(
+        [0.45 * heart.length_mm, rng.uniform(0.5, 0.65) * heart.radius_mm, rng.uniform(0.5, 0.65) * heart.radius_mm]
+    )
+    full = replace(given, strength=rng.uniform(0.03, 0.1), rise_s=0.8, reach_mm=NO_REACH_MM, streaming=0.0)
+    texture = contrast.mixing(rng, rng.uniform(0.05, 0.25))
+    return Cloud(
+        depth=view.chord(middle, radii, CELL, heart.axes),
+        bolus=full,
+        ejects=rng.uniform(0.3, 0.6),
+        texture=texture,
+        drift=(15.0, 20.0),
+    )

@@ -1,0 +1,156 @@
+"""Catheters, guide wires, leads and their kin as strands that move with the heart."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from dicomqc.phantom.growth import Branch
+from dicomqc.phantom.heart import Heart
+from dicomqc.phantom.motion import Motion
+from dicomqc.phantom.projection import Points, mm, smooth, wander
+from dicomqc.phantom.tubes import Strand
+
+_POINTS: Final = 90
+# Where a catheter's curve is bent, by shape, from the tip upwards, mm: (across, back, up).
+_SHAPES: Final = {
+    "judkins_left": ((-9, 2, 1), (-26, 6, 12), (-22, 10, 42)),
+    "judkins_right": ((-6, 4, 4), (-14, 10, 20), (-12, 12, 48)),
+    "amplatz": ((-7, -2, -5), (-22, 4, -9), (-24, 8, 18)),
+    "extra_backup": ((-8, 3, 3), (-30, 2, 4), (-26, 10, 34)),
+    "multipurpose": ((-5, 5, 12), (-9, 9, 30), (-11, 12, 52)),
+}
+
+
+def catheter_course(rng: np.random.Generator, tip: Points, shape: str, *, from_arm: bool) -> Points:
+    """The way of a catheter from the groin or the arm through the aorta to `tip` [3], points [90,3] in mm."""
+    bends = [tip + np.array(v) * rng.uniform(0.8, 1.2) + rng.normal(0, 2.0, 3) for v in _SHAPES[shape]]
+    top = bends[-1]
+    if from_arm:
+        way = [top + mm(-75.0, 20.0, 105.0), top + mm(-42.0, 15.0, 60.0), top + mm(-14.0, 6.0, 26.0)]
+    else:
+        way = [
+            tip + mm(rng.uniform(-2, 18), 82.0, -190.0),
+            tip + mm(rng.uniform(2, 18), 80.0, -40.0),
+            top + mm(24.0, 62.0, 10.0),
+            top + mm(18.0, 38.0, 42.0),
+            top + mm(2.0, 12.0, 28.0),
+        ]
+    return smooth(np.array([*way, *bends[::-1], tip]), _POINTS)
+
+
+def shape_for(rng: np.random.Generator, side: str) -> str:
+    """A usual catheter of this side."""
+    left, right = ("judkins_left", "extra_backup", "amplatz", "multipurpose"), ("judkins_right", "amplatz", "multipurpose")
+    return str(rng.choice(left, p=[0.55, 0.25, 0.1, 0.1]) if side == "left" else rng.choice(right, p=[0.7, 0.15, 0.15]))
+
+
+def pigtail(course: Points) -> Points:
+    """The course with a ring at its tip."""
+    angle = np.linspace(0.0, 1.75 * np.pi, 26)[:, None]
+    ring = 6.5 * ((np.cos(angle) - 1.0) * mm(1.0, 0.0, 0.15) + np.sin(angle) * mm(0.1, 0.3, -1.0))
+    return np.vstack([course, course[-1] + ring])
+
+
+def catheter(
+    rng: np.random.Generator, heart: Heart, motion: Motion, course: Points, npm: float, *, moves: float = 1.0
+) -> list[Strand]:
+    """A 4 to 7 French tube with denser walls whose lumen fills with the injection.
+
+    `npm` is what a millimetre of contrast attenuates, nepers; the tip follows the ostium by `moves`.
+    """
+    count = len(course)
+    width = float(rng.choice([1.35, 1.67, 2.0, 2.33], p=[0.1, 0.3, 0.5, 0.1]))
+    dense = rng.uniform(0.16, 0.42) / npm
+    shift = motion.shift(heart, course) * (np.linspace(0.0, 1.0, count)[:, None] ** 2 * moves)
+    wall = Strand(
+        points=course,
+        shift=shift,
+        width=np.full(count, width),
+        depth=np.full(count, dense),
+        way=None,
+        page=0,
+        flat=True,
+    )
+    inner = Strand(
+        points=course,
+        shift=shift,
+        width=np.full(count, 0.6 * width),
+        depth=np.full(count, dense * rng.uniform(0.65, 1.0)),
+        way=None,
+        page=0,
+        flat=True,
+    )
+    return [wall, inner]
+
+
+def lumen(strands: list[Strand]) -> Strand:
+    """The inside of a catheter, which the contrast medium fills before the vessels."""
+    wall = strands[0]
+    half = wall.width * 0.6
+    back = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(wall.points[::-1], axis=0), axis=1))])[::-1]
+    # The medium reaches the tip just before the ostium: a fast stream, so that the whole lumen fills within a frame.
+    way = np.clip(20.0 - back * 0.1, 0.0, None)
+    return Strand(points=wall.points, shift=wall.shift, width=half, depth=half * 0.9, way=way, page=1)
+
+
+def guide_wire(
+    rng: np.random.Generator, heart: Heart, motion: Motion, branches: Sequence[Branch], npm: float, *, treated: bool
+) -> list[Strand]:
+    """A 0.36 mm wire down the first branch and one of the next two, its last 2 cm denser; `treated` adds balloon markers."""
+    first, second = branches[0], branches[min(int(rng.integers(1, 3)), len(branches) - 1)]
+    near = int(np.argmin(np.linalg.norm(first.points - second.points[0], axis=1))) + 1
+    points = np.vstack([first.points[:near], second.points[: max(int(len(second.points) * 0.85), 4)]])
+    points = points + np.stack([wander(rng, len(points), 0.25) for _ in range(3)], axis=1)
+    shift = motion.shift(heart, points)
+    depth = np.full(len(points), rng.uniform(0.08, 0.25) / npm)
+    width = np.full(len(points), 0.36)
+    depth[-12:], width[-12:] = rng.uniform(0.5, 0.9) / npm, 0.45
+    strands = [Strand(points=points, shift=shift, width=width, depth=depth, way=None, page=1, flat=True)]
+    if treated:
+        at = int(rng.uniform(0.35, 0.7) * len(points))
+        for index in (at, min(at + int(rng.integers(6, 14)), len(points) - 2)):
+            piece = slice(index, index + 2)
+            strands.append(
+                Strand(
+                    points=points[piece],
+                    shift=shift[piece],
+                    width=np.full(2, 1.0),
+                    depth=np.full(2, 0.9 / npm),
+                    way=None,
+                    page=1,
+                    flat=True,
+                )
+            )
+    return strands
+
+
+def pacing_lead(rng: np.random.Generator, heart: Heart, motion: Motion, npm: float) -> list[Strand]:
+    """A pacing lead from the right shoulder's vein to the right ventricle's tip, with its electrodes."""
+    tip = heart.place([(rng.uniform(0.75, 0.95), -1.2, 0.6)])[0]
+    way = [mm(-55, -10, 190), mm(-48, 5, 110), mm(-45, 10, 40), heart.place([(0.15, -1.8, 0.7)])[0], tip]
+    points = smooth(np.array(way) + rng.normal(0, 4, (5, 3)), 70)
+    count = len(points)
+    depth = np.full(count, rng.uniform(0.2, 0.5) / npm)
+    depth[-3:] = 1.2 / npm
+    width = np.full(count, rng.uniform(1.2, 2.2))
+    return [Strand(points=points, shift=motion.shift(heart, points), width=width, depth=depth, way=None, page=0, flat=True)]
+
+
+def sheath(artery: Points, npm: float) -> list[Strand]:
+    """An introducer sheath inside the lower half of the artery [N,3] in mm."""
+    points = artery[len(artery) // 2 :]
+    count = len(points)
+    still = np.zeros((count, 3))
+    return [
+        Strand(
+            points=points,
+            shift=still,
+            width=np.full(count, part),
+            depth=np.full(count, dense / npm),
+            way=None,
+            page=0,
+            flat=True,
+        )
+        for part, dense in ((2.7, 0.35), (1.6, 0.24))
+    ]
