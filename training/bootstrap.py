@@ -54,7 +54,7 @@ def weighted_auc(weights: NDArray[np.generic], labels: Values, scores: Values) -
     last = np.searchsorted(sorted_scores, sorted_scores, side="right")
     pairs = (weighted * wrong * (below[:, first] + below[:, last])).sum(axis=1) / 2.0
     every = (weighted * wrong).sum(axis=1) * below[:, -1]
-    return np.divide(pairs, every, out=np.full(len(pairs), np.nan), where=every > 0)
+    return np.asarray(np.divide(pairs, every, out=np.full(len(pairs), np.nan), where=every > 0))
 
 
 def auc_rounds(draws: Draws, labels: Values, scores: Values) -> Values:
