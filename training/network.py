@@ -86,7 +86,7 @@ def initialise(model: nn.Module, name: str) -> None:
 
 
 def start_from(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
-    """Take published weights; an output layer of more outputs takes them as its first. Raises ConfigError for another network."""
+    """Take published weights; an output layer of more outputs takes them as its first. ConfigError for another network."""
     state = model.state_dict()
     for key, value in weights.items():
         if key in state and state[key].shape == value.shape:

@@ -1,4 +1,4 @@
-"""What a run says while it fits: lines for people with the time that is left, log.jsonl, and TensorBoard where it is installed."""
+"""What a run says while it fits: lines with the time that is left, log.jsonl, and TensorBoard where it is installed."""
 
 import importlib
 import json

@@ -18,6 +18,7 @@ from training.augment import Strength
 
 SCHEDULES: Final = ("carry", "paper")
 _BASES: Final = 4
+_STRENGTH: Final = Strength()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ class Recipe:
     margin: int = 1
     checkpoint_steps: int = 50
     threads: int = 2
-    augment: Strength = Strength()
+    augment: Strength = _STRENGTH
 
     def steps(self, clips: int) -> int:
         """All steps of all phases over a training part of `clips` clips."""

@@ -1,6 +1,6 @@
 """Clips in memory-mapped caches: display grey after `sample`'s resize and before augmentation, uint8 on disk.
 
-A cache is named by its cines, the FrameSpec and the code that makes pixels; it is written beside its name and renamed when whole.
+A cache is named by its cines, the FrameSpec and the code that makes pixels; it is written beside that name, then renamed.
 """
 
 import fcntl
@@ -86,7 +86,7 @@ Load = Callable[[Item], Loaded]
 
 
 def widened(spec: FrameSpec, margin: int) -> FrameSpec:
-    """The spec with `margin` more frames at both ends, in its step. Raises ConfigError where the first would precede frame 1."""
+    """The spec with `margin` more frames at both ends, in its step. ConfigError where the first would precede frame 1."""
     values = spec.to_json()
     values["first"] = spec.first - margin * spec.step
     values["window"] = spec.window + 2 * margin * spec.step

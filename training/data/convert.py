@@ -1,4 +1,4 @@
-"""Frames that came without DICOM, as an X-Ray Angiographic object that the node's own path can read; nothing of a person is in it."""
+"""Frames that came without DICOM, as X-Ray Angiographic objects that the node's own path can read; no person is named in them."""
 
 import hashlib
 from pathlib import Path

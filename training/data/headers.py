@@ -1,4 +1,4 @@
-"""Who a cine is of, read from its header by `sample`'s careful walk: hashed identities, age and sex, and nothing else of a person."""
+"""Who a cine is of, read from its header by `sample`'s careful walk: hashed identities, age and sex, and no more of a person."""
 
 import hashlib
 import re
@@ -26,7 +26,7 @@ _OLDEST_YEARS: Final = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Hashes of Patient ID and Study Instance UID (empty where absent); age in years at the study, sex M or F; null if unknown."""
+    """Hashes of Patient ID and Study Instance UID (empty where absent); age in years at the study, sex M or F, or null."""
 
     patient: str
     study: str

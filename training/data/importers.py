@@ -1,4 +1,4 @@
-"""Local copies of public sets, and the node's reviews, to a manifest. What each label can and cannot say is in docs/training.md.
+"""Local copies of public sets, and the node's reviews, to a manifest. What each label can say is in docs/training.md.
 
 Frames that are no DICOM are written as DICOM beside the manifest, so that training and node read them alike.
 """

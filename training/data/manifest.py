@@ -56,7 +56,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cohort:
-    """The usable entries with their patients and persons, and what was left out. `studies_as_patients`: they name no patient."""
+    """The usable entries with their persons, and what was left out. `studies_as_patients`: how many name no patient."""
 
     entries: tuple[Entry, ...]
     persons: tuple[Person, ...]
@@ -136,7 +136,7 @@ def _refuse(manifest: Path, problems: Sequence[str]) -> None:
 
 
 def admit(manifest: Path, entries: Sequence[Entry], spec: FrameSpec) -> Cohort:
-    """Read every header: what the node would refuse is left out with its reason; patients that no column names are the header's.
+    """Read every header: what the node would refuse is left out with its reason; patients without a column are the header's.
 
     A header without Patient ID lets the study stand for the patient. Raises ConfigError where then a patient is in two
     splits, or only one class is left.

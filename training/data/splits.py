@@ -72,7 +72,7 @@ def check(clips: Clips, made: Split) -> None:
         labels = {float(clips.labels[i]) for i in indices}
         if labels != {0.0, 1.0}:
             raise ConfigError(
-                f"split: {name} has no clip of one label; more patients of that label are needed, or a split column that shares them"
+                f"split: {name} has no clip of one label; more patients of that label are needed, or a column `split`"
             )
     for what, facts in (("patient", clips.patients), ("twin", clips.twins), ("picture", clips.pixels)):
         where: dict[str, str] = {}
