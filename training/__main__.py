@@ -11,10 +11,10 @@ from typing import Any
 from dicomqc.core.errors import DicomQCError
 from dicomqc.models import registry
 from dicomqc.phantom import cohort
-from training import precision
+from training import compare, figures, precision, report, results
 from training import run as runs
 from training.data import importers
-from training.evaluate import evaluate
+from training.evaluate import check, evaluate
 from training.fitting import fit
 from training.publish import publish
 from training.run import Run
@@ -65,6 +65,19 @@ def _evaluate(run: Run, options: argparse.Namespace) -> None:
             shown = {k: v for k, v in found[part].items() if not isinstance(v, dict)}
             _say(f"{part}: {json.dumps(shown)}")
 
+    if options.sanity:
+        for name, auc in check(run, options.workers, _say, device=device).items():
+            _say(f"sanity, {name}: AUC {auc:.3f}")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    _say(f"written: {report.write(options.runs, options.out, options.complexity)}")
+
+
+def _figures(options: argparse.Namespace) -> None:
+    for path in figures.draw(compare.checked([results.read(folder) for folder in options.runs]), options.out).values():
+        _say(f"drawn: {path} and {path.with_suffix('.svg').name}")
+
 
 def _publish(run: Run, root: Path, options: argparse.Namespace) -> None:
     name, _, number = (options.name or str(run.recipe.name) + "@" + run.recipe.version).partition("@")
@@ -78,7 +91,7 @@ def _publish(run: Run, root: Path, options: argparse.Namespace) -> None:
 
 def _weights(options: argparse.Namespace) -> None:
     run = _fit(options)
-    options.manifest = None
+    options.manifest, options.sanity = None, False
     _evaluate(run, options)
     _publish(run, options.registry, options)
 
@@ -151,6 +164,7 @@ def _add_results(commands: _Parser) -> None:
     added.add_argument("--run", type=Path, required=True)
     added.add_argument("--manifest", type=Path, help="manifest of an independent cohort")
     added.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    added.add_argument("--sanity", action="store_true", help="also score changed clips and a baseline; writes sanity.json")
     added.set_defaults(does=lambda options: _evaluate(runs.reopen(options.run), options))
     added = commands.command("publish", "write an evaluated run's weights as a registry version")
     added.add_argument("--run", type=Path, required=True)
@@ -159,11 +173,24 @@ def _add_results(commands: _Parser) -> None:
     added.set_defaults(does=lambda options: _publish(runs.reopen(options.run), options.registry, options))
 
 
+def _add_reports(commands: _Parser) -> None:
+    for name, says, does in (
+        ("compare", "tables and figures of evaluated runs, the paper's numbers beside them", _compare),
+        ("figures", "draw the figures of evaluated runs again", _figures),
+    ):
+        added = commands.command(name, says)
+        added.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+        added.add_argument("--out", type=Path, required=True, help="folder of the report")
+        added.add_argument("--complexity", type=Path, help="JSON of `complexity --format json`, for Table 3")
+        added.set_defaults(does=does)
+
+
 def _parser() -> argparse.ArgumentParser:
     commands = _Parser()
     _add_data(commands)
     _add_fit(commands)
     _add_results(commands)
+    _add_reports(commands)
     return commands.parser
 
 

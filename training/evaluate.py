@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dicomqc.core.errors import ConfigError
-from training import checkpoint, loop, metrics, network
+from training import baseline, checkpoint, loop, metrics, network, sanity
 from training.bootstrap import Values
 from training.calibration import calibration, fit_temperature, probabilities
 from training.data.cines import Clips
 from training.fitting import taught
-from training.run import EXAMPLES, METRICS, PREDICTIONS, WEIGHTS, Run, Say
+from training.run import EXAMPLES, METRICS, PREDICTIONS, SANITY, WEIGHTS, Run, Say
 
 _EDGE: Final = 1e-4
 SPECIFICITY: Final = 0.95
@@ -82,6 +82,17 @@ def evaluate(run: Run, workers: int, say: Say, *, device: torch.device, independ
     _write_predictions(run.folder / PREDICTIONS, parts)
     _write_examples(run.folder / EXAMPLES, parts[-1], frozen["threshold"])
     (run.folder / METRICS).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return found
+
+
+def check(run: Run, workers: int, say: Say, *, device: torch.device) -> dict[str, float]:
+    """The sanity checks on the test part, to sanity.json: AUC of changed clips, and of a baseline without a network."""
+    model = trained(run)
+    clips = run.clips(workers, say)
+    split = run.split(clips)
+    found = sanity.aucs(run.recipe, model, clips, split.test, seed=run.seed, device=device)
+    found["brightness and vesselness, no network"] = baseline.auc(clips, split, run.seed)
+    (run.folder / SANITY).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Frames that came without DICOM, as X-Ray Angiographic objects that the node's own path can read; no person is named in them."""
+"""Frames that came without DICOM, as X-Ray Angiographic objects that the node's own path can read; they name no person."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who a cine is of, read from its header by `sample`'s careful walk: hashed identities, age and sex, and no more of a person."""
+"""Who a cine is of, read from its header by `sample`'s careful walk: hashed identities, age and sex, no more of a person."""
 
 import hashlib
 import re
