@@ -11,7 +11,7 @@ from typing import Any
 from dicomqc.core.errors import DicomQCError
 from dicomqc.models import registry
 from dicomqc.phantom import cohort
-from training import compare, figures, precision, report, results
+from training import compare, distributed, figures, precision, report, results
 from training import run as runs
 from training.data import importers
 from training.evaluate import check, evaluate
@@ -52,9 +52,18 @@ def _opened(options: argparse.Namespace) -> Run:
 
 
 def _fit(options: argparse.Namespace) -> Run:
-    run = _opened(options)
-    fit(run, options.workers, _say, device=precision.device(options.device), registry=options.registry)
-    return run
+    with distributed.joined() as world:
+        # The first opens the folder and fills the cache, so that the others find both.
+        run = _opened(options) if world.first else None
+        say = _say if world.first else lambda _: None
+        if run is not None and world.size > 1:
+            run.clips(options.workers, say)
+        distributed.wait()
+        run = run or _opened(options)
+        device = distributed.local_device(precision.device(options.device))
+        fit(run, options.workers, say, device=device, registry=options.registry)
+        distributed.wait()
+        return run
 
 
 def _evaluate(run: Run, options: argparse.Namespace) -> None:

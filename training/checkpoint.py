@@ -10,6 +10,7 @@ from typing import Final
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from dicomqc.core.errors import ConfigError
 
@@ -19,9 +20,13 @@ BEST: Final = "best.safetensors"
 
 @dataclass(slots=True, kw_only=True)
 class State:
-    """What changes while fitting. `average` is null where no averaged weights are kept; steps count from 0."""
+    """What changes while fitting. `replica` is what a step runs: the model itself, or its DDP wrapper among several processes.
+
+    `average` is null where no averaged weights are kept; steps count from 0.
+    """
 
     model: nn.Module
+    replica: nn.Module | DistributedDataParallel
     average: nn.Module | None
     optimiser: torch.optim.Optimizer
     step: int = 0

@@ -9,7 +9,7 @@ import torch
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import registry as published
 from dicomqc.models import weights
-from training import checkpoint, loop, precision
+from training import checkpoint, distributed, loop, precision
 from training import run as runs
 from training.data.cines import Clips
 from training.data.splits import Split
@@ -45,10 +45,12 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
         "cohort_clips": len(clips.labels),
         "device": str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
         "precision": precision.name(device),
+        "processes": distributed.world().size,
         "seconds_of_last_process": round(time.monotonic() - began, 1),
     }
-    (run.folder / FIT).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    checkpoint.save_weights(model, run.folder / WEIGHTS)
+    if distributed.world().first:
+        (run.folder / FIT).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        checkpoint.save_weights(model, run.folder / WEIGHTS)
 
 
 def taught(run: Run, clips: Clips, split: Split) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -7,6 +7,7 @@ differs between recipes is data: optimiser and rate by `schedule`, average, seco
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 
-from dicomqc.core.errors import DicomQCError
+from dicomqc.core.errors import ConfigError, DicomQCError
 from dicomqc.sample.tensor import normalise
-from training import checkpoint, metrics, network, precision, schedule
+from training import checkpoint, distributed, metrics, network, precision, schedule
 from training.augment import augment, draw
 from training.checkpoint import BEST, State
 from training.data.cines import Clips
@@ -75,6 +77,8 @@ def fit(
     kinds = tuple(sorted({clips.kinds[i] for i in train})) if recipe.kind_loss > 0 else ()
     part = np.asarray(train, dtype=np.int64)
     run = Fit(recipe=recipe, clips=clips, train=part, validation=tuple(validation), seed=seed, device=device, kinds=kinds)
+    if any(phase.batch < distributed.world().size for phase in recipe.phases):
+        raise ConfigError("phases: a batch needs a clip for every process")
     state = _begin(run, start)
     checkpoint.resume(folder, state)
     first, total = state.step, recipe.steps(len(part))
@@ -86,6 +90,7 @@ def fit(
             _advance(run, state, step, total, folder, progress)
     progress.close()
     if run.validation and math.isfinite(state.best_auc):
+        distributed.wait()
         return checkpoint.load_weights(network.build(recipe.model, 0.0), folder / BEST)
     return network.first_output(_candidate(run, state), recipe.model)
 
@@ -96,7 +101,8 @@ def _begin(run: Fit, start: Mapping[str, torch.Tensor] | None) -> State:
     if start is not None:
         network.start_from(model, start)
     average = copy.deepcopy(model) if run.recipe.ema > 0 else None
-    return State(model=model, average=average, optimiser=schedule.optimiser(run.recipe, model))
+    replica = DistributedDataParallel(model) if distributed.world().size > 1 else model
+    return State(model=model, replica=replica, average=average, optimiser=schedule.optimiser(run.recipe, model))
 
 
 def _advance(run: Fit, state: State, step: Step, total: int, folder: Path, progress: Progress) -> None:
@@ -115,7 +121,8 @@ def _advance(run: Fit, state: State, step: Step, total: int, folder: Path, progr
     if run.validation and every and ((step.ends_epoch and epoch % every == 0) or last):
         _validate(run, state, folder, epoch, progress)
     if state.step % recipe.checkpoint_steps == 0 or last:
-        checkpoint.save(folder, state)
+        if distributed.world().first:
+            checkpoint.save(folder, state)
         progress.saved(state.step)
 
 
@@ -125,7 +132,8 @@ def _validate(run: Fit, state: State, folder: Path, epoch: int, progress: Progre
     auc = metrics.auc(run.clips.labels[list(run.validation)].astype(np.float64), logits)
     best = auc > state.best_auc
     if best:
-        checkpoint.save_weights(single, folder / BEST)
+        if distributed.world().first:
+            checkpoint.save_weights(single, folder / BEST)
         state.best_auc, state.best_step = auc, state.step
     progress.validated(state.step, epoch, auc, best=best)
 
@@ -141,14 +149,14 @@ def _candidate(run: Fit, state: State) -> nn.Module:
 def score(
     recipe: Recipe, model: nn.Module, clips: Clips, indices: Sequence[int], batch: int = 8, device: torch.device = _CPU
 ) -> NDArray[np.float64]:
-    """The logits [len(indices)] in fp32 of the frames that the node would sample."""
+    """The logits [len(indices)] in fp32 of the frames that the node would sample; several processes share the work."""
     model = model.to(device).eval()
-    logits = [np.empty(0)]
+    logits, mine = [np.empty(0)], distributed.share(indices)
     with torch.inference_mode():
-        for start in range(0, len(indices), batch):
-            stack = torch.from_numpy(np.stack([clips.centred(i) for i in indices[start : start + batch]])).to(device)
+        for start in range(0, len(mine), batch):
+            stack = torch.from_numpy(np.stack([clips.centred(i) for i in mine[start : start + batch]])).to(device)
             logits.append(model(_input(stack, recipe)).flatten().double().cpu().numpy())
-    return np.concatenate(logits)
+    return distributed.gathered(indices, np.concatenate(logits))
 
 
 def _input(grey: torch.Tensor, recipe: Recipe) -> torch.Tensor:
@@ -156,22 +164,14 @@ def _input(grey: torch.Tensor, recipe: Recipe) -> torch.Tensor:
 
 
 def _step(run: Fit, state: State, step: Step) -> float:
-    recipe, seed = run.recipe, run.seed
-    rng = np.random.default_rng([seed, 1, step.number])
-    torch.manual_seed(seed * 1_000_003 + step.number)
+    recipe, seed, here = run.recipe, run.seed, distributed.world()
+    mine = np.array(distributed.share(step.indices.tolist()), dtype=np.int64)
+    rng = np.random.default_rng([seed, 1, step.number, here.rank] if here.rank else [seed, 1, step.number])
+    torch.manual_seed(seed * 1_000_003 + step.number + 7_919 * here.rank)
     state.model.train()
     state.optimiser.zero_grad(set_to_none=True)
-    batch = draw(run.clips, step.indices, frames=step.phase.frames, rng=rng).to(run.device)
-    grey = augment(batch, step.phase.size, recipe.augment, rng)
-    total = 0.0
-    size = recipe.micro_batch or len(step.indices)
-    for start in range(0, len(step.indices), size):
-        indices = step.indices[start : start + size]
-        with precision.autocast(run.device):
-            outputs = state.model(_input(grey[start : start + size], recipe)).float()
-        loss = _loss(run, outputs, indices) * (len(indices) / len(step.indices))
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += float(loss.detach())
+    batch = draw(run.clips, mine, frames=step.phase.frames, rng=rng).to(run.device)
+    total = _gradients(run, state, augment(batch, step.phase.size, recipe.augment, rng), mine, len(step.indices) / here.size)
     norm = float(nn.utils.clip_grad_norm_(state.model.parameters(), _LONGEST_GRADIENT))
     if not (math.isfinite(total) and math.isfinite(norm)):
         raise Diverged(
@@ -180,6 +180,25 @@ def _step(run: Fit, state: State, step: Step) -> float:
         )
     state.optimiser.step()
     _average(recipe, state, step.number)
+    return total
+
+
+def _gradients(run: Fit, state: State, grey: torch.Tensor, mine: NDArray[np.int64], share: float) -> float:
+    """Add up the gradients of this process's clips in micro-batches; returns their part of the loss.
+
+    `share` is the mean number of clips of a process: processes' gradients are averaged, and so become the batch's mean.
+    """
+    total, size = 0.0, run.recipe.micro_batch or len(mine)
+    for start in range(0, len(mine), size):
+        indices = mine[start : start + size]
+        ends = start + size >= len(mine)
+        # The processes need to agree only once a step.
+        with state.replica.no_sync() if isinstance(state.replica, DistributedDataParallel) and not ends else nullcontext():
+            with precision.autocast(run.device):
+                outputs = state.replica(_input(grey[start : start + size], run.recipe)).float()
+            loss = _loss(run, outputs, indices) * (len(indices) / share)
+            loss.backward()  # type: ignore[no-untyped-call]
+        total += float(loss.detach())
     return total
 
 

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from training import distributed
+
 LOG: Final = "log.jsonl"
 _LOG_EVERY: Final = 10
 
@@ -20,11 +22,15 @@ class Progress:
 
     def __init__(self, folder: Path, say: Say, *, first: int, total: int, units: float) -> None:
         """`units`: the cost of all steps that are still to do."""
-        self._path, self._say, self._total, self._units = folder / LOG, say, total, units
+        # Among several processes one writes for all.
+        self._writes = distributed.world().first
+        self._path, self._total, self._units = folder / LOG, total, units
+        self._say: Say = say if self._writes else lambda _: None
         self._began, self._done = time.monotonic(), 0.0
         self._losses: list[float] = []
-        _cut(self._path, first)
-        self._board = _board(folder / "tensorboard", first)
+        if self._writes:
+            _cut(self._path, first)
+        self._board = _board(folder / "tensorboard", first) if self._writes else None
 
     def step(self, number: int, loss: float, cost: float, facts: Mapping[str, float]) -> None:
         """One step is done; `number` counts from 1."""
@@ -51,6 +57,8 @@ class Progress:
             self._board.close()
 
     def _note(self, entry: Mapping[str, float]) -> None:
+        if not self._writes:
+            return
         with self._path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(dict(entry)) + "\n")
         if self._board is not None:
