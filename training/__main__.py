@@ -1,4 +1,4 @@
-"""`python -m training`: complexity, phantom, fit, evaluate, publish, and weights, which does it all from one seed."""
+"""`python -m training`: from labelled cines to published weights, and the tables and figures of runs."""
 
 import argparse
 import json
@@ -7,27 +7,36 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from safetensors.torch import save_file
-
-from dicomqc.core.errors import ConfigError
+from dicomqc.core.errors import DicomQCError
 from dicomqc.models import registry, zoo
 from dicomqc.phantom import cohort, files, presets
-from training import complexity, complexity_tables
+from training import compare, complexity, complexity_tables, distributed, figures, precision, report, results
 from training import run as runs
-from training.evaluate import evaluate
-from training.loop import fit
+from training.data import importers
+from training.evaluate import check, evaluate
+from training.fitting import fit
 from training.publish import publish
-from training.run import WEIGHTS, Run
+from training.run import Run
 
-_RECIPE = Path(__file__).resolve().parents[1] / "config" / "training" / "x3d_s_demo.yaml"
-_COMPLEXITY = "parameters and MACs of the models as the paper counts them, per clip as they really run, and measured time"
+_RECIPES = Path(__file__).resolve().parents[1] / "config" / "training"
 _log = logging.getLogger("training")
 _began = time.monotonic()
 
 
 def _say(text: str) -> None:
     _log.info("%6.0f s  %s", time.monotonic() - _began, text)
+
+
+def _complexity(options: argparse.Namespace) -> None:
+    counts = [complexity.count(name) for name in options.models]
+    timings = []
+    if options.measure:
+        for row in counts:
+            _say(f"{row['title']}: timing {', '.join(options.engines)}")
+            timings += [{**row, **t} for t in complexity.measure(row["name"], options.engines, repeats=options.repeats)]
+    sys.stdout.write(complexity_tables.rendered(counts, timings, options.format) + "\n")
 
 
 def _phantom(options: argparse.Namespace) -> None:
@@ -50,52 +59,91 @@ def _every(what: str) -> Callable[[int, int], None]:
     return progress
 
 
+def _import(options: argparse.Namespace) -> None:
+    asked = importers.Import(
+        folder=options.folder,
+        out=options.out,
+        frame_rate_hz=options.frame_rate,
+        non_selected_unsatisfactory=options.non_selected_unsatisfactory,
+    )
+    importers.run(options.source, asked, _say)
+
+
+def _opened(options: argparse.Namespace) -> Run:
+    folder = options.run or Path("runs") / f"{options.recipe.stem.replace('_', '-')}-{options.seed}"
+    without = options.without_kind or ""
+    return runs.create(
+        folder, options.recipe, options.seed, cines=options.manifest, init=options.init or "", without_kind=without
+    )
+
+
 def _fit(options: argparse.Namespace) -> Run:
-    run = runs.create(options.run or Path("runs") / f"x3d-s-demo-{options.seed}", options.recipe, options.seed)
-    if (run.folder / WEIGHTS).exists():
-        _say(f"{run.folder} is trained already")
+    with distributed.joined() as world:
+        # The first opens the folder and fills the cache, so that the others find both.
+        run = _opened(options) if world.first else None
+        say = _say if world.first else lambda _: None
+        if run is not None and world.size > 1:
+            run.clips(options.workers, say)
+        distributed.wait()
+        run = run or _opened(options)
+        device = distributed.local_device(precision.device(options.device))
+        fit(run, options.workers, say, device=device, registry=options.registry)
+        distributed.wait()
         return run
-    clips = run.clips(options.workers, _say)
-    split = run.split(clips)
-    runs.record_split(run, clips, split)
-    _say(f"training on {len(split.train)} clips, {run.recipe.steps} steps; log in {run.folder}/log.jsonl")
-    model = fit(run.recipe, clips, split.train, run.folder, run.seed, _say)
-    part = run.folder / f"{WEIGHTS}.part"
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, part)
-    part.replace(run.folder / WEIGHTS)
-    return run
 
 
 def _evaluate(run: Run, options: argparse.Namespace) -> None:
-    found = evaluate(run, options.workers, _say)
-    for part in ("validation", "test", "unseen"):
-        _say(f"{part}: {json.dumps(found[part])}")
-    _say(f"unseen AUC by kind: {json.dumps(found['unseen_auc_by_kind'])}")
+    device = precision.device(options.device)
+    found: dict[str, Any] = evaluate(run, options.workers, _say, device=device, independent=options.manifest)
+    for part in ("validation", "test", "unseen", "independent"):
+        if part in found:
+            shown = {k: v for k, v in found[part].items() if not isinstance(v, dict)}
+            _say(f"{part}: {json.dumps(shown)}")
+
+    if options.sanity:
+        for name, auc in check(run, options.workers, _say, device=device).items():
+            _say(f"sanity, {name}: AUC {auc:.3f}")
 
 
-def _publish(run: Run, root: Path) -> None:
-    if (root / run.recipe.name / run.recipe.version).exists():
+def _compare(options: argparse.Namespace) -> None:
+    _say(f"written: {report.write(options.runs, options.out, options.complexity)}")
+
+
+def _figures(options: argparse.Namespace) -> None:
+    for path in figures.draw(compare.checked([results.read(folder) for folder in options.runs]), options.out).values():
+        _say(f"drawn: {path} and {path.with_suffix('.svg').name}")
+
+
+def _publish(run: Run, root: Path, options: argparse.Namespace) -> None:
+    name, _, number = (options.name or str(run.recipe.name) + "@" + run.recipe.version).partition("@")
+    if (root / name / number).exists():
         # A published version never changes; the run keeps its own, so that the two can be compared.
         root = run.folder / "registry"
-        _say(f"{run.recipe.name}@{run.recipe.version} is published already; writing to {root}")
-    version = publish(run, root)
+        _say(f"{name}@{number} is published already; writing to {root}")
+    version = publish(run, root, name=name, version=number, intended_use=options.intended_use or "")
     _say(f"published {version.ref} in {version.folder}, weights {version.ref.weights_sha256}")
 
 
 def _weights(options: argparse.Namespace) -> None:
     run = _fit(options)
+    options.manifest, options.sanity = None, False
     _evaluate(run, options)
-    _publish(run, options.registry)
+    _publish(run, options.registry, options)
 
 
-def _complexity(options: argparse.Namespace) -> None:
-    counts = [complexity.count(name) for name in options.models]
-    timings = []
-    if options.measure:
-        for row in counts:
-            _say(f"{row['title']}: timing {', '.join(options.engines)}")
-            timings += [{**row, **t} for t in complexity.measure(row["name"], options.engines, repeats=options.repeats)]
-    sys.stdout.write(complexity_tables.rendered(counts, timings, options.format) + "\n")
+class _Parser:
+    """The commands, each with what it shares with others."""
+
+    def __init__(self) -> None:
+        """An empty list of commands."""
+        self.parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+        self._commands = self.parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(self, name: str, says: str) -> argparse.ArgumentParser:
+        """A command with its number of processes."""
+        added = self._commands.add_parser(name, help=says, description=says)
+        added.add_argument("--workers", type=int, default=2, help="processes that read or render (default 2)")
+        return added
 
 
 def _names(known: Sequence[str], what: str) -> Callable[[str], list[str]]:
@@ -109,64 +157,111 @@ def _names(known: Sequence[str], what: str) -> Callable[[str], list[str]]:
     return parse
 
 
-def _add_complexity(added: argparse.ArgumentParser) -> None:
-    models = list(zoo.ARCHITECTURES)
+def _add_complexity(commands: _Parser) -> None:
+    models, engines = list(zoo.ARCHITECTURES), list(complexity.ENGINES)
+    added = commands.command(
+        "complexity", "parameters and MACs of the models as the paper counts them, per clip as they run, and measured time"
+    )
     added.add_argument("--format", choices=("table", "json", "markdown"), default="table")
     added.add_argument("--measure", action="store_true", help="time one clip a call on this machine's CPU, too")
     added.add_argument("--models", type=_names(models, "model"), default=models, metavar="NAME,…", help=", ".join(models))
-    engines = complexity.ENGINES
-    added.add_argument(
-        "--engines", type=_names(engines, "engine"), default=list(engines), metavar="NAME,…", help=", ".join(engines)
-    )
+    added.add_argument("--engines", type=_names(engines, "engine"), default=engines, metavar="NAME,…", help=", ".join(engines))
     added.add_argument("--repeats", type=int, default=9, help="timed calls of each engine (default 9); the median is reported")
     added.set_defaults(does=_complexity)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    commands = parser.add_subparsers(required=True)
+def _add_data(commands: _Parser) -> None:
+    added = commands.command("phantom", "write a cohort of simulated angiograms as DICOM, with labels.csv")
+    added.add_argument("--seed", type=int, required=True)
+    added.add_argument("--cohort", choices=presets.NAMES, help="a cohort by name, instead of the three options that follow")
+    added.add_argument("--patients", type=int, default=10)
+    added.add_argument("--unsatisfactory", type=float, default=0.3, help="expected share of unsatisfactory cines")
+    added.add_argument("--ineligible", type=float, default=0.1, help="expected share of short, 7.5 and 30 fps runs")
+    added.add_argument("--out", type=Path, required=True)
+    added.set_defaults(does=_phantom)
+    added = commands.command("import", "turn a local copy of a public set, or the node's reviews, into a manifest")
+    added.add_argument("source", choices=sorted(importers.SOURCES))
+    added.add_argument("folder", type=Path)
+    added.add_argument("--out", type=Path, required=True, help="the manifest to write (CSV)")
+    added.add_argument("--frame-rate", type=float, default=15.0, help="of sets that do not tell it (default 15)")
+    added.add_argument(
+        "--non-selected-unsatisfactory",
+        action="store_true",
+        help="cadica: take videos that were not selected as unsatisfactory",
+    )
+    added.set_defaults(does=_import)
 
-    def command(name: str, says: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=says, description=says)
-        added.add_argument("--workers", type=int, default=2, help="processes that render (default 2)")
-        return added
 
-    _add_complexity(commands.add_parser("complexity", help=_COMPLEXITY, description=_COMPLEXITY))
-    phantom = command("phantom", "write a cohort of simulated angiograms as DICOM, with labels.csv")
-    phantom.add_argument("--seed", type=int, required=True)
-    phantom.add_argument("--cohort", choices=presets.NAMES, help="a cohort by name, instead of the three options that follow")
-    phantom.add_argument("--patients", type=int, default=10)
-    phantom.add_argument("--unsatisfactory", type=float, default=0.3, help="expected share of unsatisfactory cines")
-    phantom.add_argument("--ineligible", type=float, default=0.1, help="expected share of short, 7.5 and 30 fps runs")
-    phantom.add_argument("--out", type=Path, required=True)
-    phantom.set_defaults(does=_phantom)
+def _add_fit(commands: _Parser) -> None:
     for name, says, does in (
-        ("fit", "render the training cohort and train, or go on where an interrupted run stopped", _fit),
+        ("fit", "train on a manifest or on the recipe's simulated cohort, or go on where an interrupted run stopped", _fit),
         ("weights", "fit, evaluate and publish the demonstration weights from one seed", _weights),
     ):
-        added = command(name, says)
-        added.add_argument("--seed", type=int, required=True)
-        added.add_argument("--recipe", type=Path, default=_RECIPE)
-        added.add_argument("--run", type=Path, help="run folder (default runs/x3d-s-demo-SEED)")
+        added = commands.command(name, says)
+        added.add_argument("--seed", type=int, required=name == "weights", default=1)
+        added.add_argument("--recipe", type=Path, default=_RECIPES / ("x3d_s_demo.yaml" if name == "weights" else "x3d_s.yaml"))
+        added.add_argument("--run", type=Path, help="run folder (default runs/RECIPE-SEED)")
+        added.add_argument(
+            "--manifest", type=Path, help="manifest (CSV with path and label); default: the recipe's simulated cohort"
+        )
+        added.add_argument("--init", help="NAME@VERSION of published weights to start from")
+        added.add_argument("--without-kind", help="leave this kind out of training and validation")
         added.add_argument("--registry", type=Path, default=registry.shipped())
+        _add_name(added)
+        added.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
         added.set_defaults(does=does)
-    added = command("evaluate", "score validation, test and the unseen cohort; writes predictions.csv and metrics.json")
+
+
+def _add_name(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--name", help="publish as NAME@VERSION (default: the recipe's)")
+    added.add_argument("--intended-use", help="what the card promises; without it the weights are for demonstration only")
+
+
+def _add_results(commands: _Parser) -> None:
+    added = commands.command(
+        "evaluate", "score validation, test and an independent cohort; writes predictions.csv and metrics.json"
+    )
     added.add_argument("--run", type=Path, required=True)
+    added.add_argument("--manifest", type=Path, help="manifest of an independent cohort")
+    added.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    added.add_argument("--sanity", action="store_true", help="also score changed clips and a baseline; writes sanity.json")
     added.set_defaults(does=lambda options: _evaluate(runs.reopen(options.run), options))
-    added = command("publish", "write an evaluated run's weights as a registry version")
+    added = commands.command("publish", "write an evaluated run's weights as a registry version")
     added.add_argument("--run", type=Path, required=True)
     added.add_argument("--registry", type=Path, default=registry.shipped())
-    added.set_defaults(does=lambda options: _publish(runs.reopen(options.run), options.registry))
-    return parser
+    _add_name(added)
+    added.set_defaults(does=lambda options: _publish(runs.reopen(options.run), options.registry, options))
+
+
+def _add_reports(commands: _Parser) -> None:
+    for name, says, does in (
+        ("compare", "tables and figures of evaluated runs, the paper's numbers beside them", _compare),
+        ("figures", "draw the figures of evaluated runs again", _figures),
+    ):
+        added = commands.command(name, says)
+        added.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+        added.add_argument("--out", type=Path, required=True, help="folder of the report")
+        added.add_argument("--complexity", type=Path, help="JSON of `complexity --format json`, for Table 3")
+        added.set_defaults(does=does)
+
+
+def _parser() -> argparse.ArgumentParser:
+    commands = _Parser()
+    _add_complexity(commands)
+    _add_data(commands)
+    _add_fit(commands)
+    _add_results(commands)
+    _add_reports(commands)
+    return commands.parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 when done, 2 for a recipe, folder or version that cannot be used."""
+    """Run one command; 0 when done, 2 for a recipe, manifest, folder or version that cannot be used."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parser().parse_args(arguments)
     try:
         options.does(options)
-    except (ConfigError, OSError) as error:
+    except (DicomQCError, OSError) as error:
         _log.error("%s", error)
         return 2
     return 0

@@ -1,4 +1,7 @@
-"""The only place of training that may warp: one draw per clip, the same on all of its frames; quantum noise anew per frame."""
+"""The only place of training that may warp: one draw per clip, the same on all of its frames; quantum noise anew per frame.
+
+Everything runs on the device of the batch and follows from the generator given, whatever the number of threads.
+"""
 
 from dataclasses import dataclass
 
@@ -12,11 +15,12 @@ from training.data.cines import Clips
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strength:
-    """How far each change may go: degrees, shares of scale and width, logs of gamma and contrast, grey levels."""
+    """How far each change may go: degrees, shares of scale, width and depth, logs of gamma and contrast, grey levels."""
 
     rotate_deg: float = 10.0
     scale: float = 0.12
     translate: float = 0.06
+    perspective: float = 0.05
     flip: float = 0.5
     blur: float = 0.3
     log_gamma: float = 0.35
@@ -30,43 +34,54 @@ def draw(clips: Clips, indices: NDArray[np.int64], *, frames: int, rng: np.rando
     length = clips.frames.shape[1] - 2 * clips.margin
     stride = length // frames
     starts = rng.integers(0, 2 * clips.margin + 1, len(indices))
-    picked = [clips.frames[i, s : s + length : stride][:frames] for i, s in zip(indices, starts, strict=True)]
+    picked = [clips.clip(int(i))[s : s + length : stride][:frames] for i, s in zip(indices, starts, strict=True)]
     return torch.from_numpy(np.stack(picked))
 
 
 def augment(batch: torch.Tensor, size: int, strength: Strength, rng: np.random.Generator) -> torch.Tensor:
-    """uint8 [B,T,S,S] to float32 grey levels 0..255 [B,T,size,size]."""
+    """uint8 [B,T,S,S] to float32 grey levels 0..255 [B,T,size,size], on the batch's device."""
     grey = _warp(batch.to(torch.float32), size, strength, rng)
-    for clip in grey:
-        if rng.random() < strength.blur:
-            clip.copy_(_blur(clip, float(rng.uniform(0.4, 1.1))))
     count = len(grey)
-    gamma = _column(np.exp(rng.uniform(-strength.log_gamma, strength.log_gamma, count)))
-    contrast = _column(np.exp(rng.uniform(-strength.log_contrast, strength.log_contrast, count)))
-    bright = _column(rng.uniform(-strength.brightness, strength.brightness, count))
+    sigmas = np.where(rng.random(count) < strength.blur, rng.uniform(0.4, 1.1, count), 0.0)
+    for index in np.flatnonzero(sigmas):
+        grey[index] = _blur(grey[index], float(sigmas[index]))
+    gamma = _column(np.exp(rng.uniform(-strength.log_gamma, strength.log_gamma, count)), grey)
+    contrast = _column(np.exp(rng.uniform(-strength.log_contrast, strength.log_contrast, count)), grey)
+    bright = _column(rng.uniform(-strength.brightness, strength.brightness, count), grey)
+    sigma = _column(rng.uniform(0.0, strength.noise, count), grey)
     grey = 255.0 * (grey / 255.0).clamp(0.0, 1.0) ** gamma
     grey = (grey - 128.0) * contrast + 128.0 + bright
-    noise = torch.from_numpy(rng.standard_normal(grey.shape, dtype=np.float32))
-    return (grey + noise * _column(rng.uniform(0.0, strength.noise, count))).clamp_(0.0, 255.0)
+    # Drawn on the device: a batch of noise is as large as the batch, and would cost more to move than to make.
+    source = torch.Generator(grey.device).manual_seed(int(rng.integers(2**62)))
+    noise = torch.randn(grey.shape, generator=source, device=grey.device)
+    return (grey + noise * sigma).clamp_(0.0, 255.0)
 
 
-def _column(values: NDArray[np.float64]) -> torch.Tensor:
-    return torch.from_numpy(values.astype(np.float32)).view(-1, 1, 1, 1)
+def _column(values: NDArray[np.float64], like: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(values.astype(np.float32)).view(-1, 1, 1, 1).to(like.device)
 
 
 def _warp(grey: torch.Tensor, size: int, strength: Strength, rng: np.random.Generator) -> torch.Tensor:
+    """Rotation, scale, shift, flip and perspective as one homography per clip; beyond the edge its pixels are repeated."""
     count = len(grey)
     angle = np.radians(rng.uniform(-strength.rotate_deg, strength.rotate_deg, count))
     scale = np.exp(rng.uniform(-strength.scale, strength.scale, count))
     flip = np.where(rng.random(count) < strength.flip, -1.0, 1.0)
     shift = rng.uniform(-2.0 * strength.translate, 2.0 * strength.translate, (2, count))
+    tilt = rng.uniform(-strength.perspective, strength.perspective, (2, count))
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
-    matrix = np.stack([np.stack([flip * cos, -sin, shift[0]], -1), np.stack([flip * sin, cos, shift[1]], -1)], 1)
-    grid = functional.affine_grid(torch.from_numpy(matrix.astype(np.float32)), [count, 1, size, size], align_corners=False)
-    return functional.grid_sample(grey, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    rows = ((flip * cos, -sin, shift[0]), (flip * sin, cos, shift[1]), (tilt[0], tilt[1], np.ones(count)))
+    matrix = torch.from_numpy(np.stack([np.stack(row, -1) for row in rows], 1).astype(np.float32)).to(grey.device)
+    line = (2.0 * torch.arange(size, device=grey.device, dtype=torch.float32) + 1.0) / size - 1.0
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    points = torch.stack([x, y, torch.ones_like(x)], -1).view(-1, 3) @ matrix.transpose(1, 2)
+    grid = (points[..., :2] / points[..., 2:]).view(count, size, size, 2)
+    return functional.grid_sample(grey, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def _blur(clip: torch.Tensor, sigma: float) -> torch.Tensor:
-    weights = torch.exp(-0.5 * (torch.arange(-2, 3, dtype=torch.float32) / sigma) ** 2)
+    """A Gaussian of 5×5 pixels on every frame of [T,S,S]."""
+    weights = torch.exp(-0.5 * (torch.arange(-2, 3, dtype=torch.float32, device=clip.device) / sigma) ** 2)
     kernel = torch.outer(weights, weights) / weights.sum() ** 2
-    return functional.conv2d(clip[:, None], kernel[None, None], padding=2)[:, 0]
+    padded = functional.pad(clip[:, None], (2, 2, 2, 2), mode="replicate")
+    return functional.conv2d(padded, kernel[None, None])[:, 0]

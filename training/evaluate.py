@@ -1,90 +1,158 @@
-"""Scores of a trained network to predictions and metrics: the threshold is frozen on validation before any test is scored."""
+"""Scores of a trained network to predictions and metrics: thresholds and temperature are frozen before any test is scored."""
 
 import csv
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
-from safetensors.torch import load_file
+import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from training import loop, metrics, network
+from dicomqc.core.errors import ConfigError
+from training import baseline, checkpoint, loop, metrics, network, sanity
+from training.bootstrap import Values
+from training.calibration import calibration, fit_temperature, probabilities
 from training.data.cines import Clips
-from training.metrics import Values
-from training.run import METRICS, PREDICTIONS, WEIGHTS, Run, Say
+from training.fitting import taught
+from training.run import EXAMPLES, METRICS, PREDICTIONS, SANITY, WEIGHTS, Run, Say
 
-_EDGE = 1e-4
+_EDGE: Final = 1e-4
+SPECIFICITY: Final = 0.95
+_EACH: Final = 2
+_MOMENTS: Final = (0.0, 0.5, 1.0)
 
 
-def evaluate(run: Run, workers: int, say: Say) -> dict[str, object]:
-    """Evaluate the run's weights on validation, on the split's test part and on the unseen cohort; writes both files."""
-    model: nn.Module = network.build(run.recipe.model, 0.0)
-    model.load_state_dict(load_file(run.folder / WEIGHTS))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """One part's clips with their logits."""
+
+    name: str
+    clips: Clips
+    indices: tuple[int, ...]
+    logits: Values
+
+    @property
+    def labels(self) -> Values:
+        """1 where unsatisfactory."""
+        return self.clips.labels[list(self.indices)].astype(np.float64)
+
+    @property
+    def scores(self) -> Values:
+        """P(unsatisfactory)."""
+        return probabilities(self.logits)
+
+
+def trained(run: Run) -> nn.Module:
+    """The run's network with its weights. Raises ConfigError where it has none yet."""
+    if not (run.folder / WEIGHTS).exists():
+        raise ConfigError(f"{run.folder}: not trained yet; `fit` it first")
+    return checkpoint.load_weights(network.build(run.recipe.model, 0.0), run.folder / WEIGHTS)
+
+
+def evaluate(run: Run, workers: int, say: Say, *, device: torch.device, independent: Path | None = None) -> dict[str, object]:
+    """Evaluate the run on validation and test, and on an independent cohort; writes predictions, metrics and examples.
+
+    The independent cohort is a manifest's, or the unseen simulated one where the run is on simulated cines.
+    """
+    model = trained(run)
+
+    def scored(name: str, clips: Clips, indices: tuple[int, ...]) -> Scored:
+        logits = loop.score(run.recipe, model, clips, indices, device=device)
+        return Scored(name=name, clips=clips, indices=indices, logits=logits)
+
     clips = run.clips(workers, say)
     split = run.split(clips)
-    validation = probabilities(loop.score(run.recipe, model, clips, split.validation))
-    labels = _labels(clips, split.validation)
-    # A card's threshold lies strictly between 0 and 1, also where validation separates without a fault.
-    threshold = float(np.clip(metrics.best_threshold(labels, validation), _EDGE, 1.0 - _EDGE))
-    rows = _rows("validation", clips, split.validation, validation)
-    found: dict[str, object] = {
-        "threshold": threshold,
-        "validation": _figures(run, clips, split.validation, validation, threshold),
-    }
-    unseen = run.unseen(workers, say)
-    for name, part, indices in (("test", clips, split.test), ("unseen", unseen, tuple(range(len(unseen.labels))))):
-        scores = probabilities(loop.score(run.recipe, model, part, indices))
-        found[name] = _figures(run, part, indices, scores, threshold)
-        rows += _rows(name, part, indices, scores)
-    found["unseen_auc_by_kind"] = _by_kind([row for row in rows if row[0] == "unseen"])
-    found["unseen_seed"] = run.unseen_seed
-    _write_predictions(run.folder / PREDICTIONS, rows)
+    validation = scored("validation", clips, taught(run, clips, split)[1])
+    frozen = freeze(validation)
+    parts = [validation, scored("test", clips, split.test)]
+    if independent is not None:
+        other = run.read(independent, "independent", workers, say)
+        parts.append(scored("independent", other, tuple(range(len(other.labels)))))
+    elif run.manifest is None:
+        other = run.unseen(workers, say)
+        parts.append(scored("unseen", other, tuple(range(len(other.labels)))))
+    found: dict[str, object] = {**frozen, **{part.name: _figures(run, part, frozen) for part in parts}}
+    if run.manifest is None:
+        found["unseen_auc_by_kind"] = _auc_by_kind(parts[-1])
+        found["unseen_seed"] = run.unseen_seed
+    _write_predictions(run.folder / PREDICTIONS, parts)
+    _write_examples(run.folder / EXAMPLES, parts[-1], frozen["threshold"])
     (run.folder / METRICS).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found
 
 
-def probabilities(logits: Values) -> Values:
-    """P(unsatisfactory) of logits, the same sigmoid as the node's scorer."""
-    return np.array([1.0 / (1.0 + math.exp(-max(min(value, 60.0), -60.0))) for value in logits])
-
-
-Row = tuple[str, str, str, int, float]
-
-
-def _labels(clips: Clips, indices: tuple[int, ...]) -> Values:
-    return clips.labels[list(indices)].astype(np.float64)
-
-
-def _figures(
-    run: Run, clips: Clips, indices: tuple[int, ...], scores: Values, threshold: float
-) -> dict[str, float | int | None]:
-    patients = [clips.patients[i] for i in indices]
-    report = metrics.report(_labels(clips, indices), scores, patients, threshold, seed=run.seed).to_json()
-    # JSON has no NaN: an undefined ratio is null.
-    return {name: None if math.isnan(value) else value for name, value in report.items()}
-
-
-def _rows(part: str, clips: Clips, indices: tuple[int, ...], scores: Values) -> list[Row]:
-    return [
-        (part, clips.patients[i], clips.kinds[i], int(clips.labels[i]), float(score))
-        for i, score in zip(indices, scores, strict=True)
-    ]
-
-
-def _by_kind(rows: list[Row]) -> dict[str, float]:
-    """The AUC of each unsatisfactory kind against all satisfactory clips."""
-    good = [row[4] for row in rows if row[3] == 0]
-    found = {}
-    for kind in sorted({row[2] for row in rows if row[3] == 1}):
-        bad = [row[4] for row in rows if row[2] == kind]
-        labels = np.concatenate([np.ones(len(bad)), np.zeros(len(good))])
-        found[kind] = round(metrics.auc(labels, np.array(bad + good)), 4)
+def check(run: Run, workers: int, say: Say, *, device: torch.device) -> dict[str, float]:
+    """The sanity checks on the test part, to sanity.json: AUC of changed clips, and of a baseline without a network."""
+    model = trained(run)
+    clips = run.clips(workers, say)
+    split = run.split(clips)
+    found = sanity.aucs(run.recipe, model, clips, split.test, seed=run.seed, device=device)
+    found["brightness and vesselness, no network"] = baseline.auc(clips, split, run.seed)
+    (run.folder / SANITY).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found
 
 
-def _write_predictions(path: Path, rows: list[Row]) -> None:
+def freeze(validation: Scored) -> dict[str, float]:
+    """Everything that is chosen, from validation alone: both operating points and the temperature."""
+
+    def inside(threshold: float) -> float:
+        # A card's threshold lies strictly between 0 and 1, also where validation separates without a fault.
+        return float(np.clip(threshold, _EDGE, 1.0 - _EDGE))
+
+    labels, scores = validation.labels, validation.scores
+    return {
+        "threshold": inside(metrics.best_threshold(labels, scores)),
+        "threshold_specificity_95": inside(metrics.threshold_at_specificity(labels, scores, SPECIFICITY)),
+        "temperature": fit_temperature(labels, validation.logits),
+    }
+
+
+def _figures(run: Run, part: Scored, frozen: dict[str, float]) -> dict[str, object]:
+    patients = [part.clips.patients[i] for i in part.indices]
+    kinds = [part.clips.kinds[i] for i in part.indices]
+    report = metrics.report(part.labels, part.scores, patients, frozen["threshold"], seed=run.seed)
+    second = metrics.report(part.labels, part.scores, patients, frozen["threshold_specificity_95"], seed=run.seed)
+    by_kind = metrics.by_kind(part.labels, part.scores, kinds, frozen["threshold"])
+    return {
+        **report.to_json(),
+        "at_specificity_95": second.to_json(),
+        "calibration": calibration(part.labels, part.logits, frozen["temperature"]),
+        "by_kind": {kind: {k: None if math.isnan(v) else v for k, v in row.items()} for kind, row in by_kind.items()},
+    }
+
+
+def _auc_by_kind(part: Scored) -> dict[str, float]:
+    kinds = [part.clips.kinds[i] for i in part.indices]
+    rows = metrics.by_kind(part.labels, part.scores, kinds, 0.5)
+    return {kind: round(row["auc"], 4) for kind, row in rows.items() if not math.isnan(row["auc"])}
+
+
+def _write_predictions(path: Path, parts: list[Scored]) -> None:
     with path.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
-        writer.writerow(("part", "patient", "kind", "unsatisfactory", "p_unsatisfactory"))
-        writer.writerows(rows)
+        writer.writerow(("part", "clip", "patient", "kind", "unsatisfactory", "logit", "p_unsatisfactory"))
+        for part in parts:
+            for index, logit, score in zip(part.indices, part.logits, part.scores, strict=True):
+                facts = (part.clips.name(index), part.clips.patients[index], part.clips.kinds[index])
+                writer.writerow((part.name, *facts, int(part.clips.labels[index]), float(logit), float(score)))
+
+
+def _write_examples(path: Path, part: Scored, threshold: float) -> None:
+    """A few clips of each cell of the confusion matrix, three frames each, so that Figure 2 is drawn from the folder alone."""
+    called, wrong = part.scores >= threshold, part.labels > 0
+    frames, cells, scores = [], [], []
+    for cell, mask in (("TP", called & wrong), ("FN", ~called & wrong), ("FP", called & ~wrong), ("TN", ~called & ~wrong)):
+        for place in np.flatnonzero(mask)[:_EACH]:
+            clip = part.clips.centred(part.indices[int(place)])
+            frames.append(_moments(clip))
+            cells.append(cell)
+            scores.append(float(part.scores[place]))
+    np.savez_compressed(path, frames=np.stack(frames), cells=np.array(cells), scores=np.array(scores))
+
+
+def _moments(clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return clip[[round(share * (len(clip) - 1)) for share in _MOMENTS]]

@@ -1,12 +1,14 @@
-"""The training loop: a fixed number of steps, resumable, and the same result for the same seed, threads and machine.
+"""The one training loop: resumable, and on a CPU the same result for the same seed and threads, killed or not.
 
-Every step draws its own random numbers from (seed, step), so a resumed run sees what the uninterrupted one would.
+Every step draws its own random numbers from (seed, step), so a resumed run sees what the uninterrupted one would. What
+differs between recipes is data: optimiser and rate by `schedule`, average, second lesson, validation.
 """
 
-import json
+import copy
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,152 +17,217 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 
-from dicomqc.phantom.plan import Kind
+from dicomqc.core.errors import ConfigError, DicomQCError
 from dicomqc.sample.tensor import normalise
-from training import network
+from training import checkpoint, distributed, metrics, network, precision, schedule
 from training.augment import augment, draw
+from training.checkpoint import BEST, State
 from training.data.cines import Clips
-from training.recipe import Phase, Recipe
+from training.progress import Progress
+from training.recipe import Recipe
+from training.schedule import Step
 
-CHECKPOINT: Final = "checkpoint.pt"
-_LOG_EVERY: Final = 10
-_KINDS: Final = {kind.value: index for index, kind in enumerate(Kind)}
+_CPU: Final = torch.device("cpu")
+_LONGEST_GRADIENT: Final = 5.0
+_NORM_BATCH: Final = 8
+
+
+class Diverged(DicomQCError):
+    """The loss or its gradient is not finite; the last checkpoint is untouched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """What a run is fitted on. `kinds` are those of the second lesson, none where the recipe has none."""
+
+    recipe: Recipe
+    clips: Clips
+    train: NDArray[np.int64]
+    validation: tuple[int, ...]
+    seed: int
+    device: torch.device
+    kinds: tuple[str, ...]
+
+    def fresh(self) -> nn.Module:
+        """A network as this run needs it."""
+        return network.build(self.recipe.model, self.recipe.dropout, 1 + len(self.kinds)).to(self.device)
 
 
 def fit(
-    recipe: Recipe, clips: Clips, train: Sequence[int], run: Path, seed: int, say: Callable[[str], None] = lambda _: None
+    recipe: Recipe,
+    clips: Clips,
+    train: Sequence[int],
+    folder: Path,
+    seed: int,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    validation: Sequence[int] = (),
+    start: Mapping[str, torch.Tensor] | None = None,
+    device: torch.device = _CPU,
 ) -> nn.Module:
-    """Train on the clips `train` and return the averaged network in eval mode, its batch norm re-estimated.
+    """Train on the clips `train` and return the network of one output in eval mode, on the CPU.
 
-    Continues from `run`/checkpoint.pt where there is one; appends to `run`/log.jsonl.
+    Continues from the checkpoint of `folder` where there is one. `start`: weights to begin from instead of fresh ones.
+    Raises `Diverged` where the loss is no number.
     """
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(seed)
-    model = network.build(recipe.model, recipe.dropout, 1 + len(Kind))
-    network.initialise(model)
-    average = network.build(recipe.model, recipe.dropout, 1 + len(Kind))
-    average.load_state_dict(model.state_dict())
-    optimiser = torch.optim.AdamW(_groups(model, recipe.weight_decay), lr=recipe.learning_rate)
-    first = _resume(run / CHECKPOINT, model, average, optimiser)
-    labels = clips.labels[list(train)]
-    weight = torch.tensor(float((labels == 0).sum() / max((labels == 1).sum(), 1)))
-    began, losses = time.monotonic(), []
-    for step, phase, indices in _schedule(recipe, np.asarray(train, dtype=np.int64), seed):
-        if step < first:
-            continue
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.learning_rate * _rate(step / recipe.steps, recipe.warmup)
-        losses.append(_step(recipe, phase, clips, indices, (model, average), optimiser, weight, (seed, step)))
-        if (step + 1) % _LOG_EVERY == 0:
-            entry = {"step": step + 1, "loss": float(np.mean(losses[-_LOG_EVERY:])), "seconds": time.monotonic() - began}
-            _append(run / "log.jsonl", {**entry, "frames": phase.frames, "size": phase.size})
-        if (step + 1) % recipe.checkpoint_steps == 0:
-            _save(run / CHECKPOINT, step + 1, model, average, optimiser)
-            say(f"step {step + 1} of {recipe.steps}, loss {np.mean(losses[-recipe.checkpoint_steps :]):.3f}")
-    network.reestimate(average, _plain_batches(recipe, clips, train, seed))
-    return network.first_output(average, recipe.model)
+    kinds = tuple(sorted({clips.kinds[i] for i in train})) if recipe.kind_loss > 0 else ()
+    part = np.asarray(train, dtype=np.int64)
+    run = Fit(recipe=recipe, clips=clips, train=part, validation=tuple(validation), seed=seed, device=device, kinds=kinds)
+    if any(phase.batch < distributed.world().size for phase in recipe.phases):
+        raise ConfigError("phases: a batch needs a clip for every process")
+    state = _begin(run, start)
+    checkpoint.resume(folder, state)
+    first, total = state.step, recipe.steps(len(part))
+    costs = [schedule.cost(phase) * phase.steps_of(len(part)) for phase in recipe.phases]
+    # What is behind a resumed run is taken as the same share of the cost, which is near enough for a clock.
+    progress = Progress(folder, say, first=first, total=total, units=sum(costs) * (1.0 - first / total))
+    for step in schedule.steps(recipe, part, seed):
+        if step.number >= first:
+            _advance(run, state, step, total, folder, progress)
+    progress.close()
+    if run.validation and math.isfinite(state.best_auc):
+        distributed.wait()
+        return checkpoint.load_weights(network.build(recipe.model, 0.0), folder / BEST)
+    return network.first_output(_candidate(run, state), recipe.model)
 
 
-def score(recipe: Recipe, model: nn.Module, clips: Clips, indices: Sequence[int], batch: int = 8) -> NDArray[np.float64]:
-    """The logits [len(indices)] in fp32 of the frames that the node would sample."""
-    model.eval()
-    logits = []
+def _begin(run: Fit, start: Mapping[str, torch.Tensor] | None) -> State:
+    model = run.fresh()
+    network.initialise(model, run.recipe.model)
+    if start is not None:
+        network.start_from(model, start)
+    average = copy.deepcopy(model) if run.recipe.ema > 0 else None
+    replica = DistributedDataParallel(model) if distributed.world().size > 1 else model
+    return State(model=model, replica=replica, average=average, optimiser=schedule.optimiser(run.recipe, model))
+
+
+def _advance(run: Fit, state: State, step: Step, total: int, folder: Path, progress: Progress) -> None:
+    """One step, and what is due after it: validation at an epoch's end, then the checkpoint, which holds its result."""
+    recipe = run.recipe
+    rate = schedule.rate(recipe, step, total)
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    loss = _step(run, state, step)
+    state.step = step.number + 1
+    facts = {"frames": step.phase.frames, "size": step.phase.size, "rate": rate, "epoch": step.epoch}
+    progress.step(state.step, loss, schedule.cost(step.phase), facts)
+    epoch = step.epoch + 1
+    last = state.step == total
+    every = recipe.validate_epochs
+    if run.validation and every and ((step.ends_epoch and epoch % every == 0) or last):
+        _validate(run, state, folder, epoch, progress)
+    if state.step % recipe.checkpoint_steps == 0 or last:
+        if distributed.world().first:
+            checkpoint.save(folder, state)
+        progress.saved(state.step)
+
+
+def _validate(run: Fit, state: State, folder: Path, epoch: int, progress: Progress) -> None:
+    single = network.first_output(_candidate(run, state), run.recipe.model)
+    logits = score(run.recipe, single, run.clips, run.validation, device=run.device)
+    auc = metrics.auc(run.clips.labels[list(run.validation)].astype(np.float64), logits)
+    best = auc > state.best_auc
+    if best:
+        if distributed.world().first:
+            checkpoint.save_weights(single, folder / BEST)
+        state.best_auc, state.best_step = auc, state.step
+    progress.validated(state.step, epoch, auc, best=best)
+
+
+def _candidate(run: Fit, state: State) -> nn.Module:
+    """What would be published now: the average if there is one, its batch norm re-estimated if the recipe says so."""
+    made = copy.deepcopy(state.model if state.average is None else state.average)
+    if run.recipe.reestimate_clips:
+        network.reestimate(made, _plain_batches(run))
+    return made.eval()
+
+
+def score(
+    recipe: Recipe, model: nn.Module, clips: Clips, indices: Sequence[int], batch: int = 8, device: torch.device = _CPU
+) -> NDArray[np.float64]:
+    """The logits [len(indices)] in fp32 of the frames that the node would sample; several processes share the work."""
+    model = model.to(device).eval()
+    logits, mine = [np.empty(0)], distributed.share(indices)
     with torch.inference_mode():
-        for start in range(0, len(indices), batch):
-            stack = np.stack([clips.centred(i) for i in indices[start : start + batch]])
-            logits.append(model(_input(torch.from_numpy(stack), recipe)).flatten().double().numpy())
-    return np.concatenate(logits)
+        for start in range(0, len(mine), batch):
+            stack = torch.from_numpy(np.stack([clips.centred(i) for i in mine[start : start + batch]])).to(device)
+            logits.append(model(_input(stack, recipe)).flatten().double().cpu().numpy())
+    return distributed.gathered(indices, np.concatenate(logits))
 
 
 def _input(grey: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     return normalise(grey, recipe.spec).contiguous(memory_format=torch.channels_last_3d)
 
 
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Decay pulls on weights only, not on batch norm and biases."""
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    rest = [p for p in model.parameters() if p.ndim <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+def _step(run: Fit, state: State, step: Step) -> float:
+    recipe, seed, here = run.recipe, run.seed, distributed.world()
+    mine = np.array(distributed.share(step.indices.tolist()), dtype=np.int64)
+    rng = np.random.default_rng([seed, 1, step.number, here.rank] if here.rank else [seed, 1, step.number])
+    torch.manual_seed(seed * 1_000_003 + step.number + 7_919 * here.rank)
+    state.model.train()
+    state.optimiser.zero_grad(set_to_none=True)
+    batch = draw(run.clips, mine, frames=step.phase.frames, rng=rng).to(run.device)
+    total = _gradients(run, state, augment(batch, step.phase.size, recipe.augment, rng), mine, len(step.indices) / here.size)
+    norm = float(nn.utils.clip_grad_norm_(state.model.parameters(), _LONGEST_GRADIENT))
+    if not (math.isfinite(total) and math.isfinite(norm)):
+        raise Diverged(
+            f"step {step.number + 1}: the loss is {total}, its gradient {norm}; the last checkpoint is kept. "
+            "Begin another run with a lower learning_rate, or look at the clips"
+        )
+    state.optimiser.step()
+    _average(recipe, state, step.number)
+    return total
 
 
-def _rate(progress: float, warmup: float) -> float:
-    if progress < warmup:
-        return (progress + 0.01) / (warmup + 0.01)
-    return 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * (progress - warmup) / (1.0 - warmup)))
+def _gradients(run: Fit, state: State, grey: torch.Tensor, mine: NDArray[np.int64], share: float) -> float:
+    """Add up the gradients of this process's clips in micro-batches; returns their part of the loss.
+
+    `share` is the mean number of clips of a process: processes' gradients are averaged, and so become the batch's mean.
+    """
+    total, size = 0.0, run.recipe.micro_batch or len(mine)
+    for start in range(0, len(mine), size):
+        indices = mine[start : start + size]
+        ends = start + size >= len(mine)
+        # The processes need to agree only once a step.
+        with state.replica.no_sync() if isinstance(state.replica, DistributedDataParallel) and not ends else nullcontext():
+            with precision.autocast(run.device):
+                outputs = state.replica(_input(grey[start : start + size], run.recipe)).float()
+            loss = _loss(run, outputs, indices) * (len(indices) / share)
+            loss.backward()  # type: ignore[no-untyped-call]
+        total += float(loss.detach())
+    return total
 
 
-def _schedule(recipe: Recipe, train: NDArray[np.int64], seed: int) -> Iterator[tuple[int, Phase, NDArray[np.int64]]]:
-    """Every step with its phase and clips; each pass over the clips is shuffled anew."""
-    rng = np.random.default_rng([seed, 0])
-    waiting = np.empty(0, dtype=np.int64)
-    step = 0
-    for phase in recipe.phases:
-        for _ in range(phase.steps):
-            while len(waiting) < phase.batch:
-                waiting = np.concatenate([waiting, rng.permutation(train)])
-            indices, waiting = waiting[: phase.batch], waiting[phase.batch :]
-            yield step, phase, indices
-            step += 1
-
-
-def _step(
-    recipe: Recipe,
-    phase: Phase,
-    clips: Clips,
-    indices: NDArray[np.int64],
-    models: tuple[nn.Module, nn.Module],
-    optimiser: torch.optim.Optimizer,
-    weight: torch.Tensor,
-    seeds: tuple[int, int],
-) -> float:
-    model, average = models
-    rng = np.random.default_rng([seeds[0], 1, seeds[1]])
-    torch.manual_seed(seeds[0] * 1_000_003 + seeds[1])
-    model.train()
-    grey = augment(draw(clips, indices, frames=phase.frames, rng=rng), phase.size, recipe.augment, rng)
-    targets = torch.from_numpy(clips.labels[indices])
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        outputs = model(_input(grey, recipe)).float()
+def _loss(run: Fit, outputs: torch.Tensor, indices: NDArray[np.int64]) -> torch.Tensor:
+    labels = run.clips.labels[run.train]
+    # The one means against imbalance: unsatisfactory clips weigh as much as the others in sum.
+    weight = torch.tensor(float((labels == 0).sum() / max((labels == 1).sum(), 1)), device=outputs.device)
+    targets = torch.from_numpy(run.clips.labels[indices]).to(outputs.device)
     loss = functional.binary_cross_entropy_with_logits(outputs[:, 0], targets, pos_weight=weight)
-    # What a clip shows teaches more than whether it will do; the outputs for it are dropped after training.
-    kinds = torch.tensor([_KINDS[clips.kinds[i]] for i in indices])
-    loss = loss + recipe.kind_loss * functional.cross_entropy(outputs[:, 1:], kinds)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-    optimiser.step()
+    if run.kinds:
+        # What a clip shows teaches more than whether it will do; the outputs for it are dropped after training.
+        kinds = torch.tensor([run.kinds.index(run.clips.kinds[i]) for i in indices], device=outputs.device)
+        loss = loss + run.recipe.kind_loss * functional.cross_entropy(outputs[:, 1:], kinds)
+    return loss
+
+
+def _average(recipe: Recipe, state: State, number: int) -> None:
+    if state.average is None:
+        return
     # Early weights are far from where they go, so the average starts short.
-    decay = min(recipe.ema, (1.0 + seeds[1]) / (10.0 + seeds[1]))
+    decay = min(recipe.ema, (1.0 + number) / (10.0 + number))
     with torch.no_grad():
-        for mean, value in zip(average.parameters(), model.parameters(), strict=True):
+        for mean, value in zip(state.average.parameters(), state.model.parameters(), strict=True):
             mean.lerp_(value, 1.0 - decay)
-    return float(loss.detach())
 
 
-def _plain_batches(recipe: Recipe, clips: Clips, train: Sequence[int], seed: int) -> Iterator[torch.Tensor]:
-    chosen = np.random.default_rng([seed, 2]).permutation(np.asarray(train))[: recipe.reestimate_clips]
-    for start in range(0, len(chosen) - len(chosen) % 8, 8):
-        yield _input(torch.from_numpy(np.stack([clips.centred(int(i)) for i in chosen[start : start + 8]])), recipe)
-
-
-def _save(path: Path, step: int, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    state = {"step": step, "model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(path)
-
-
-def _resume(path: Path, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    model.load_state_dict(state["model"])
-    average.load_state_dict(state["average"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"])
-
-
-def _append(path: Path, entry: dict[str, object]) -> None:
-    with path.open("a", encoding="utf-8") as handle:
-        handle.write(json.dumps(entry) + "\n")
+def _plain_batches(run: Fit) -> Iterator[torch.Tensor]:
+    """The clips as the node samples them, in batches of eight, for the batch norm's statistics."""
+    chosen = np.random.default_rng([run.seed, 2]).permutation(run.train)[: run.recipe.reestimate_clips]
+    for start in range(0, max(len(chosen) - len(chosen) % _NORM_BATCH, 1), _NORM_BATCH):
+        stack = np.stack([run.clips.centred(int(i)) for i in chosen[start : start + _NORM_BATCH]])
+        yield _input(torch.from_numpy(stack).to(run.device), run.recipe)

@@ -3,22 +3,25 @@
 Parameters and their names stay those of the published network.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from dicomqc.core.errors import ConfigError
 from dicomqc.models import zoo
 
 
 class _SinglePrecisionConv3d(nn.Conv3d):
-    """A depthwise convolution outside autocast.
+    """A depthwise convolution outside the CPU's autocast.
 
     Its weight gradient in bf16 is three times as slow on a CPU as in fp32 and was 80 % of a step; all else gains from bf16.
     """
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
+        if values.device.type != "cpu":
+            return super().forward(values)
         with torch.autocast("cpu", enabled=False):
             return functional.conv3d(
                 values.float(), self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
@@ -59,11 +62,19 @@ def build(name: str, dropout: float, outputs: int = 1) -> nn.Module:
                 setattr(module, child_name, nn.SiLU())
             elif isinstance(child, nn.Dropout):
                 child.p = dropout
-    return model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
+    for parameter in model.parameters():
+        if parameter.ndim == 5:  # noqa: PLR2004 - a 3-D convolution's weights
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+    return model
 
 
-def initialise(model: nn.Module) -> None:
-    """Fresh weights as X3D's authors draw them: He's normal by fan-out, and residual branches that begin as nothing."""
+def initialise(model: nn.Module, name: str) -> None:
+    """Fresh weights as X3D's authors draw them: He's normal by fan-out, and residual branches that begin as nothing.
+
+    Other networks keep the weights that their builder draws.
+    """
+    if not name.startswith("x3d"):
+        return
     for module in model.modules():
         if isinstance(module, nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -74,19 +85,32 @@ def initialise(model: nn.Module) -> None:
             nn.init.zeros_(norm.weight)
 
 
+def start_from(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Take published weights; an output layer of more outputs takes them as its first. ConfigError for another network."""
+    state = model.state_dict()
+    for key, value in weights.items():
+        if key in state and state[key].shape == value.shape:
+            state[key] = value
+        elif key in state and state[key].shape[1:] == value.shape[1:] and len(value) == 1:
+            state[key] = torch.cat([value, state[key][1:]])
+    if set(weights) != set(state) or any(state[k][: len(v)].shape != v.shape for k, v in weights.items() if v.ndim):
+        raise ConfigError("init: these weights belong to another network than the recipe's")
+    model.load_state_dict(state)
+
+
 def first_output(model: nn.Module, name: str) -> nn.Module:
     """The network of one logit that equals the first output of `model`: what was only there to teach is left out."""
     single = build(name, 0.0)
     shapes = {key: value.shape for key, value in single.state_dict().items()}
     single.load_state_dict(
-        {key: value if value.shape == shapes[key] else value[:1] for key, value in model.state_dict().items()}
+        {key: (value if value.shape == shapes[key] else value[:1]).cpu() for key, value in model.state_dict().items()}
     )
     return single.eval()
 
 
 def reestimate(model: nn.Module, batches: Iterable[torch.Tensor]) -> None:
     """Set every batch norm's statistics to the plain mean over `batches` (inputs [B,C,T,H,W]) at the final size."""
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm3d)]
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)]
     kept = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

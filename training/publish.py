@@ -5,10 +5,11 @@ import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from safetensors.torch import load_file
 
+from dicomqc.core.errors import ConfigError
 from dicomqc.models import weights
 from dicomqc.models.card import Card
 from dicomqc.models.registry import ModelVersion
@@ -17,36 +18,42 @@ from dicomqc.phantom.cine import render
 from dicomqc.phantom.plan import EXPLICIT_VR_LE, Kind
 from dicomqc.sample.display import resize
 from training import run as runs
-from training.run import METRICS, WEIGHTS, Run
+from training.run import METRICS, SPLITS, WEIGHTS, Run
 
 INTENDED_USE: Final = (
     "Demonstration only: trained on simulated angiograms. Its verdicts are not valid for patients and it is no medical device."
 )
+NOT_DECLARED: Final = (
+    "Demonstration only: whoever trained these weights declared no intended use. Its verdicts are not valid for patients."
+)
 _GOLDEN_SIZE: Final = 256
 _GOLDEN_SEED: Final = 47
+_GOLDEN_PATIENTS: Final = 20
 
 
-def publish(run: Run, registry: Path) -> ModelVersion:
-    """Write the run's weights as its recipe's name and version below `registry`; an existing version raises ConfigError."""
+def publish(run: Run, registry: Path, *, name: str = "", version: str = "", intended_use: str = "") -> ModelVersion:
+    """Write the run's weights below `registry`, by default as its recipe's name and version.
+
+    Without an `intended_use` the card says demonstration, which a node does not enforce by. Raises ConfigError for a version
+    that exists, a run that is not evaluated, and an intended use of weights that saw simulated cines only.
+    """
+    if not (run.folder / METRICS).exists():
+        raise ConfigError(f"{run.folder}: not evaluated yet; `evaluate` it first")
+    simulated = run.manifest is None
+    if simulated and intended_use:
+        raise ConfigError("publish: weights that saw simulated angiograms only have no use with patients")
     metrics = json.loads((run.folder / METRICS).read_text(encoding="utf-8"))
-    training = {
-        "recipe": json.loads(json.dumps(run.recipe.to_json())),
-        "seed": run.seed,
-        "data": "dicomqc.phantom, simulated angiograms; no patient's image was used",
-        "splits": json.loads((run.folder / "splits.json").read_text(encoding="utf-8")),
-        "environment": runs.environment(),
-    }
     draft = Card(
-        name=run.recipe.name,
-        version=run.recipe.version,
+        name=name or run.recipe.name,
+        version=version or run.recipe.version,
         architecture=run.recipe.model,
         spec=run.recipe.spec,
         threshold=metrics["threshold"],
         metrics=metrics,
-        training=training,
-        licence="Apache-2.0",
-        intended_use=INTENDED_USE,
-        demonstration=True,
+        training=_training(run),
+        licence="Apache-2.0" if simulated else "as its owner says",
+        intended_use=intended_use or (INTENDED_USE if simulated else NOT_DECLARED),
+        demonstration=not intended_use,
         created=datetime.now(UTC).date().isoformat(),
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -58,11 +65,24 @@ def publish(run: Run, registry: Path) -> ModelVersion:
         )
 
 
+def _training(run: Run) -> dict[str, Any]:
+    """Recipe, seed, data, splits and software, for people."""
+    data = "dicomqc.phantom, simulated angiograms; no patient's image was used"
+    return {
+        "recipe": run.recipe.to_json(),
+        "seed": run.seed,
+        "data": data if run.manifest is None else "a manifest of labelled DICOM files; see the run folder",
+        "init": run.init,
+        "splits": json.loads((run.folder / SPLITS).read_text(encoding="utf-8")),
+        "environment": runs.environment(),
+    }
+
+
 def golden(run: Run, path: Path) -> Path:
     """A simulated coronary cine, uncompressed, just long enough for the spec and small enough to ship with the weights."""
+    drawn = cohort.plan(_GOLDEN_SEED, _GOLDEN_PATIENTS, unsatisfactory=0.0)
     plan = replace(
-        cohort.plan(_GOLDEN_SEED, 1)[0],
-        kind=Kind.CORONARY,
+        next(one for one in drawn if one.kind is Kind.CORONARY),
         frames=run.recipe.spec.last_frame,
         frame_rate_hz=run.recipe.spec.frame_rate_hz,
         transfer_syntax_uid=EXPLICIT_VR_LE,

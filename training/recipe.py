@@ -1,9 +1,13 @@
-"""The recipe: everything that decides a run, read from YAML; unknown keys are refused."""
+"""The recipe: everything that decides a run, read from YAML; unknown keys are refused.
 
+A file may name another as its `base`, whose values hold where it has none.
+"""
+
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import yaml
 
@@ -12,95 +16,153 @@ from dicomqc.models import registry, zoo
 from dicomqc.sample.spec import FrameSpec, is_finite
 from training.augment import Strength
 
+SCHEDULES: Final = ("carry", "paper")
+_BASES: Final = 4
+_STRENGTH: Final = Strength()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """One step of the multigrid schedule: `steps` batches of `batch` clips of `frames` frames of `size` pixels square."""
+    """Batches of `batch` clips of `frames` frames of `size` pixels square: so many `steps`, or so many `epochs`."""
 
     frames: int
     size: int
-    steps: int
     batch: int
+    steps: int = 0
+    epochs: int = 0
+
+    def steps_of(self, clips: int) -> int:
+        """The batches of this phase over a training part of `clips` clips; an epoch's last batch begins the next epoch."""
+        return self.steps or self.epochs * max(round(clips / self.batch), 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """One run. `patients` of the training cohort are split; `unseen_patients` come from a cohort of another seed.
+    """One run. `patients`, `unseen_patients` and `unsatisfactory` are of the simulated cohorts, where no manifest is given.
 
-    The learning rate rises over `warmup` of all steps and falls by a cosine; `ema` is the averaged weights' decay per step;
-    `kind_loss` weighs the second lesson, which of the phantom's kinds a clip is.
+    `schedule` carry: AdamW, the rate rises over `warmup` of all steps and falls by a cosine. `paper`: Adam, the rate falls by
+    `gamma` every `step_epochs` epochs. `ema` is the averaged weights' decay per step (0: none). `kind_loss` weighs the second
+    lesson, which kind a clip is. Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best
+    by AUC is kept. `micro_batch` clips at most are on the device at once (0: the batch).
     """
 
     name: str
     version: str
     model: str
     spec: FrameSpec
-    patients: int
-    unseen_patients: int
-    unsatisfactory: float
     phases: tuple[Phase, ...]
     learning_rate: float
     weight_decay: float
-    warmup: float
-    ema: float
-    dropout: float
-    kind_loss: float
-    reestimate_clips: int
-    margin: int
-    checkpoint_steps: int
-    threads: int
-    augment: Strength
+    patients: int = 260
+    unseen_patients: int = 60
+    unsatisfactory: float = 0.45
+    schedule: Literal["carry", "paper"] = "carry"
+    warmup: float = 0.0
+    step_epochs: int = 30
+    gamma: float = 0.1
+    ema: float = 0.0
+    dropout: float = 0.0
+    kind_loss: float = 0.0
+    reestimate_clips: int = 0
+    validate_epochs: int = 0
+    micro_batch: int = 0
+    margin: int = 1
+    checkpoint_steps: int = 50
+    threads: int = 2
+    augment: Strength = _STRENGTH
 
-    @property
-    def steps(self) -> int:
-        """All steps of all phases."""
-        return sum(phase.steps for phase in self.phases)
+    def steps(self, clips: int) -> int:
+        """All steps of all phases over a training part of `clips` clips."""
+        return sum(phase.steps_of(clips) for phase in self.phases)
 
     def to_json(self) -> dict[str, Any]:
         """The resolved recipe as JSON values."""
-        return asdict(self)
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return values
 
 
-def _checked(kind: type, value: object, where: str, *, complete: bool = True) -> dict[str, Any]:
+def _checked(kind: type, value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where}: a mapping is expected")
-    names = {field.name for field in fields(kind)}
+    names = {field.name: field for field in fields(kind)}
     for key in value:
         if key not in names:
             raise ConfigError(f"{where}.{key}: unknown key")
-    for key in names - set(value) if complete else ():
-        raise ConfigError(f"{where}.{key}: missing")
+    for name, field in names.items():
+        if name not in value and field.default is MISSING:
+            raise ConfigError(f"{where}.{name}: missing")
     return dict(value)
 
 
-_COUNTS = ("patients", "unseen_patients", "reestimate_clips", "checkpoint_steps", "threads")
-_SHARES = ("unsatisfactory", "learning_rate", "weight_decay", "warmup", "ema", "dropout", "kind_loss")
+_AT_LEAST_ONE: Final = ("patients", "unseen_patients", "step_epochs", "checkpoint_steps", "threads")
+_AT_LEAST_NONE: Final = ("reestimate_clips", "validate_epochs", "micro_batch", "margin")
+_NUMBERS: Final = ("unsatisfactory", "learning_rate", "weight_decay", "warmup", "gamma", "ema", "dropout", "kind_loss")
+_BELOW_ONE: Final = ("warmup", "ema", "dropout")
 
 
 def _usable(recipe: Recipe) -> Recipe:
     """The recipe, if its figures can be; a bad one would show only after the cohort was rendered."""
-    counts = {name: getattr(recipe, name) for name in _COUNTS}
-    counts |= {f"phases[{i}].{k}": v for i, phase in enumerate(recipe.phases) for k, v in asdict(phase).items()}
-    for name, value in counts.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigError(f"{name}: a whole number of at least 1 is expected")
-    for name, value in {**{n: getattr(recipe, n) for n in _SHARES}, **asdict(recipe.augment)}.items():
-        if not is_finite(value) or value < 0:
-            raise ConfigError(f"{name}: a number of at least 0 is expected")
-    if recipe.model not in zoo.ARCHITECTURES:
-        raise ConfigError(f"model: one of {', '.join(zoo.ARCHITECTURES)} is expected")
+    least = dict.fromkeys(_AT_LEAST_ONE, 1) | dict.fromkeys(_AT_LEAST_NONE, 0)
+    counts = {name: (getattr(recipe, name), lowest) for name, lowest in least.items()}
+    for i, phase in enumerate(recipe.phases):
+        counts |= {f"phases[{i}].{k}": (v, 0 if k in {"steps", "epochs"} else 1) for k, v in asdict(phase).items()}
+    for name, (value, lowest) in counts.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
+            raise ConfigError(f"{name}: a whole number of at least {lowest} is expected")
+    for name, value in {**{n: getattr(recipe, n) for n in _NUMBERS}, **asdict(recipe.augment)}.items():
+        if not is_finite(value) or value < 0 or (name in _BELOW_ONE and value >= 1):
+            raise ConfigError(f"{name}: a number of at least 0{' and below 1' if name in _BELOW_ONE else ''} is expected")
+    _fitting(recipe)
     registry.check_name(recipe.name, recipe.version)
     return recipe
 
 
-def load(path: Path) -> Recipe:
-    """The recipe of a YAML file; an unknown or missing key, or an unusable figure, raises ConfigError with its path."""
+def _fitting(recipe: Recipe) -> None:
+    """What must fit together."""
+    if recipe.model not in zoo.ARCHITECTURES:
+        raise ConfigError(f"model: one of {', '.join(zoo.ARCHITECTURES)} is expected")
+    if recipe.schedule not in SCHEDULES:
+        raise ConfigError(f"schedule: one of {', '.join(SCHEDULES)} is expected")
+    if not recipe.phases:
+        raise ConfigError("phases: at least one is expected")
+    frames = len(recipe.spec.frame_numbers())
+    for i, phase in enumerate(recipe.phases):
+        if bool(phase.steps) == bool(phase.epochs):
+            raise ConfigError(f"phases[{i}]: steps or epochs is expected, and one of them only")
+        if phase.frames > frames:
+            raise ConfigError(f"phases[{i}].frames: the spec has {frames}")
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    nested = {k: _merged(base[k], v) for k, v in over.items() if isinstance(v, Mapping) and isinstance(base.get(k), Mapping)}
+    return {**base, **over, **nested}
+
+
+def _values(path: Path, depth: int = 0) -> dict[str, Any]:
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path.name}: not YAML ({type(error).__name__})") from error
-    raw = _checked(Recipe, found, path.name)
-    raw["spec"] = FrameSpec.from_json(_checked(FrameSpec, raw["spec"], "spec", complete=False))
-    raw["augment"] = Strength(**_checked(Strength, raw["augment"], "augment", complete=False))
-    raw["phases"] = tuple(Phase(**_checked(Phase, phase, f"phases[{i}]")) for i, phase in enumerate(raw["phases"]))
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"{path.name}: a mapping is expected")
+    if "base" not in found:
+        return dict(found)
+    if depth >= _BASES:
+        raise ConfigError(f"{path.name}: bases are nested deeper than {_BASES}")
+    own = {key: value for key, value in found.items() if key != "base"}
+    return _merged(_values(path.parent / str(found["base"]), depth + 1), own)
+
+
+def load(path: Path) -> Recipe:
+    """The recipe of a YAML file; an unknown or missing key, or an unusable figure, raises ConfigError with its path."""
+    raw = _checked(Recipe, _values(path), path.name)
+    raw["spec"] = FrameSpec.from_json(_checked(FrameSpec, raw["spec"], "spec"))
+    raw["augment"] = Strength(**_checked(Strength, raw.get("augment", {}), "augment"))
+    phases = raw["phases"] if isinstance(raw["phases"], list) else []
+    raw["phases"] = tuple(Phase(**_checked(Phase, phase, f"phases[{i}]")) for i, phase in enumerate(phases))
     return _usable(Recipe(**raw))
+
+
+def write(recipe: Recipe, path: Path) -> None:
+    """Write the resolved recipe, without a base."""
+    path.write_text(yaml.safe_dump(recipe.to_json(), sort_keys=False), encoding="utf-8")

@@ -1,26 +1,37 @@
-"""A run folder: resolved recipe, environment, split digests, log, weights, predictions and metrics of one seed."""
+"""A run folder: resolved recipe, manifest, environment, split digests, log, weights, predictions and metrics of one seed."""
 
+import csv
+import hashlib
 import json
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
+from dicomqc.core.errors import ConfigError
 from dicomqc.phantom import cohort
-from dicomqc.phantom.plan import CinePlan
-from training.data import cines, splits
+from training import recipe as recipes
+from training.data import manifest, sources, splits, table1
 from training.data.cines import Clips
+from training.data.manifest import LeftOut
 from training.data.splits import Split
 from training.recipe import Recipe, load
 
 WEIGHTS: Final = "weights.safetensors"
 METRICS: Final = "metrics.json"
 PREDICTIONS: Final = "predictions.csv"
-_RECIPE: Final = "recipe.yaml"
-_FACTS: Final = "run.json"
+EXAMPLES: Final = "examples.npz"
+SANITY: Final = "sanity.json"
+TABLE_1: Final = "table1.json"
+FIT: Final = "fit.json"
+SPLITS: Final = "splits.json"
+MANIFEST: Final = "manifest.csv"
+LEFT_OUT: Final = "left_out.csv"
+RECIPE: Final = "recipe.yaml"
+FACTS: Final = "run.json"
 _UNSEEN_SEED_STEP: Final = 500_000_003
 _PACKAGES: Final = ("torch", "numpy", "opencv-python-headless", "pytorchvideo", "pydicom")
 
@@ -29,66 +40,127 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run on disk."""
+    """One run on disk. `init` names the published weights that it starts from, `without_kind` a kind left out of training."""
 
     folder: Path
     recipe: Recipe
     seed: int
+    init: str = ""
+    without_kind: str = ""
+
+    @property
+    def manifest(self) -> Path | None:
+        """The run's own copy of its manifest; null for simulated cohorts."""
+        path = self.folder / MANIFEST
+        return path if path.exists() else None
 
     @property
     def unseen_seed(self) -> int:
         """The seed of the cohort that training never sees; its patients share nothing with the training cohort's."""
         return self.seed + _UNSEEN_SEED_STEP
 
+    @property
+    def cache(self) -> Path:
+        """Beside the run, so that runs over the same cines share it."""
+        return self.folder.parent / "cache"
+
     def clips(self, workers: int, say: Say) -> Clips:
-        """The training cohort's clips, rendered on first use."""
-        return self._cached("training", self.seed, self.recipe.patients, workers, say)
+        """The cohort's clips, read or rendered on first use."""
+        if self.manifest is not None:
+            return self.read(self.manifest, "cohort", workers, say)
+        return self._simulated("training", self.seed, self.recipe.patients, workers, say)
 
     def unseen(self, workers: int, say: Say) -> Clips:
-        """The unseen cohort's clips, rendered on first use."""
-        return self._cached("unseen", self.unseen_seed, self.recipe.unseen_patients, workers, say)
+        """The unseen simulated cohort's clips, rendered on first use."""
+        return self._simulated("unseen", self.unseen_seed, self.recipe.unseen_patients, workers, say)
 
     def split(self, clips: Clips) -> Split:
-        """The patient-level split of the training cohort."""
-        return splits.by_patient(clips.patients, self.seed)
+        """The patient-level split of the cohort."""
+        return splits.split(clips, self.seed)
 
-    def _cached(self, name: str, seed: int, patients: int, workers: int, say: Say) -> Clips:
-        plans: tuple[CinePlan, ...] = cohort.plan(seed, patients, unsatisfactory=self.recipe.unsatisfactory)
-        path = self.folder / "cache" / f"{name}.npy"
+    def read(self, path: Path, name: str, workers: int, say: Say) -> Clips:
+        """The clips of a manifest's cines; says, and writes to left_out.csv, what cannot be used."""
+        admitted = manifest.admit(path, manifest.read(path), self.recipe.spec)
+        if admitted.studies_as_patients:
+            say(f"{name}: {admitted.studies_as_patients} cines name no patient; their study stands for the patient")
+        progress = _progress(name, "clips read", say)
+        clips = sources.from_files(
+            admitted.entries, self.recipe.spec, self.cache, margin=self.recipe.margin, workers=workers, progress=progress
+        )
+        damaged = [
+            LeftOut(path=entry.path, line=entry.line, reason=reason, detail="found while decoding")
+            for entry, reason in ((admitted.entries[place], reason) for place, reason in clips.refused)
+        ]
+        self._left_out(name, [*admitted.left_out, *damaged], say)
+        if name == "cohort":
+            table = table1.table(admitted.entries, admitted.persons)
+            (self.folder / TABLE_1).write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+        return clips
 
-        def progress(done: int, total: int) -> None:
-            if done % 100 == 0 or done == total:
-                say(f"{name}: {done} of {total} clips rendered")
+    def _left_out(self, name: str, left_out: list[LeftOut], say: Say) -> None:
+        if left_out:
+            say(f"{name}: left out {len(left_out)} cines ({manifest.summary(left_out)}); see {LEFT_OUT}")
+        with (self.folder / LEFT_OUT).open("w", newline="", encoding="utf-8") as handle:
+            writer = csv.DictWriter(handle, ("path", "line", "reason", "detail"))
+            writer.writeheader()
+            writer.writerows(asdict(one) for one in left_out)
 
-        return cines.cache(plans, self.recipe.spec, path, margin=self.recipe.margin, workers=workers, progress=progress)
+    def _simulated(self, name: str, seed: int, patients: int, workers: int, say: Say) -> Clips:
+        plans = cohort.plan(seed, patients, unsatisfactory=self.recipe.unsatisfactory)
+        progress = _progress(name, "clips rendered", say)
+        return sources.from_plans(
+            plans, self.recipe.spec, self.cache, margin=self.recipe.margin, workers=workers, progress=progress
+        )
 
 
-def create(folder: Path, recipe: Path, seed: int) -> Run:
-    """Open `folder` for a run of `recipe`; a folder of another recipe or seed is refused by name, not overwritten."""
-    text = recipe.read_text(encoding="utf-8")
+def _progress(name: str, done_to: str, say: Say) -> Callable[[int, int], None]:
+    def progress(done: int, total: int) -> None:
+        if done % 100 == 0 or done == total:
+            say(f"{name}: {done} of {total} {done_to}")
+
+    return progress
+
+
+def create(folder: Path, recipe: Path, seed: int, *, cines: Path | None = None, init: str = "", without_kind: str = "") -> Run:
+    """Open `folder` for a run of `recipe`; a folder of another recipe, manifest or seed is refused, not overwritten.
+
+    `cines` is a manifest; without one the recipe's simulated cohort is used. Raises ConfigError, FileExistsError.
+    """
+    wanted = load(recipe)
+    digest = "" if cines is None else hashlib.sha256(cines.read_bytes()).hexdigest()
+    facts = {"seed": seed, "manifest_sha256": digest, "init": init, "without_kind": without_kind}
+    if (folder / FACTS).exists():
+        kept = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        if load(folder / RECIPE) != wanted or any(kept.get(name) != value for name, value in facts.items()):
+            raise FileExistsError(f"{folder} holds a run of another recipe, manifest, start or seed; choose another --run")
+        return reopen(folder)
+    entries = None if cines is None else manifest.read(cines)
     folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / _RECIPE
-    if kept.exists():
-        run = reopen(folder)
-        if kept.read_text(encoding="utf-8") != text or run.seed != seed:
-            raise FileExistsError(f"{folder} holds a run of another recipe or seed; choose another --run")
-        return run
-    load(recipe)
-    kept.write_text(text, encoding="utf-8")
-    facts = {"seed": seed, "environment": environment()}
-    (folder / _FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    recipes.write(wanted, folder / RECIPE)
+    if entries is not None:
+        manifest.write(entries, folder / MANIFEST)
+    # Last, so that a folder with it is whole.
+    text = json.dumps({**facts, "environment": environment()}, indent=2)
+    (folder / FACTS).write_text(text + "\n", encoding="utf-8")
     return reopen(folder)
 
 
 def reopen(folder: Path) -> Run:
-    """A run that `create` began."""
-    seed = int(json.loads((folder / _FACTS).read_text(encoding="utf-8"))["seed"])
-    return Run(folder=folder, recipe=load(folder / _RECIPE), seed=seed)
+    """A run that `create` began. Raises ConfigError where there is none."""
+    if not (folder / FACTS).is_file():
+        raise ConfigError(f"{folder}: no run; `fit` begins one")
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    return Run(
+        folder=folder,
+        recipe=load(folder / RECIPE),
+        seed=int(facts["seed"]),
+        init=facts.get("init", ""),
+        without_kind=facts.get("without_kind", ""),
+    )
 
 
 def record_split(run: Run, clips: Clips, split: Split) -> None:
     """Write how many clips and patients each part has, and its digest."""
-    parts = {"train": split.train, "validation": split.validation, "test": split.test}
     facts = {
         name: {
             "clips": len(indices),
@@ -96,9 +168,9 @@ def record_split(run: Run, clips: Clips, split: Split) -> None:
             "unsatisfactory": int(sum(clips.labels[i] for i in indices)),
             "sha256": splits.digest(clips.patients, indices),
         }
-        for name, indices in parts.items()
+        for name, indices in split.parts().items()
     }
-    (run.folder / "splits.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    (run.folder / SPLITS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 def _version(name: str) -> str:

@@ -4,7 +4,9 @@ import torch
 from training.augment import Strength, augment, draw
 from training.data.cines import Clips
 
-_STILL = Strength(rotate_deg=0, scale=0, translate=0, flip=0, blur=0, log_gamma=0, log_contrast=0, brightness=0, noise=0)
+_STILL = Strength(
+    rotate_deg=0, scale=0, translate=0, perspective=0, flip=0, blur=0, log_gamma=0, log_contrast=0, brightness=0, noise=0
+)
 
 
 def _clips(frames: int = 18) -> Clips:
@@ -37,6 +39,23 @@ def test_noise_is_fresh_in_every_frame() -> None:
 def test_strength_zero_changes_nothing() -> None:
     batch = torch.from_numpy(_clips().frames)
     assert torch.allclose(augment(batch, 32, _STILL, np.random.default_rng(1)), batch.float(), atol=1e-3)
+
+
+def test_beyond_the_edge_its_pixels_are_repeated() -> None:
+    batch = torch.full((4, 2, 32, 32), 90, dtype=torch.uint8)
+    strong = Strength(**{**_as_dict(_STILL), "rotate_deg": 45.0, "translate": 0.4, "perspective": 0.3, "blur": 1.0})
+    assert torch.allclose(augment(batch, 32, strong, np.random.default_rng(2)), batch.float(), atol=1e-3)
+
+
+def test_the_same_generator_gives_the_same_batch_at_any_number_of_threads() -> None:
+    batch = torch.from_numpy(_clips().frames)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone = augment(batch, 32, Strength(), np.random.default_rng(1))
+    torch.set_num_threads(2)
+    together = augment(batch, 32, Strength(), np.random.default_rng(1))
+    torch.set_num_threads(threads)
+    assert torch.equal(alone, together)
 
 
 def test_the_start_jitters_by_the_margin_and_fewer_frames_stride_over_all() -> None:

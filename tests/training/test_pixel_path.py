@@ -1,28 +1,41 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from dicomqc.core.cine import Eligible, Refusal, Refused
+from dicomqc.core.errors import ConfigError
 from dicomqc.phantom import cohort, files, sight
 from dicomqc.phantom.plan import SYNTAXES
 from dicomqc.sample.pipeline import sample_cine
-from dicomqc.sample.spec import X3D_S, FrameSpec
-from training.data import cines
+from dicomqc.sample.spec import RESNET_2D, X3D_S, FrameSpec
+from training.data import cines, manifest, sources
+from training.data.cines import Item, Loaded
+
+_SMALL = FrameSpec(kind="3d", step=16, size=8)
 
 
 def test_cached_clips_are_what_the_node_samples_from_the_dicom_files(tmp_path: Path) -> None:
-    plans = [
-        replace(p, transfer_syntax_uid=s, jpeg_quality=q)
-        for p, s, q in zip(cohort.plan(5, 2, cines=(2, 2)), SYNTAXES, (0, 70, 60, 0), strict=True)
-    ]
+    plans = tuple(
+        replace(plan, frames=47 + 2 * index, transfer_syntax_uid=syntax, jpeg_quality=quality)
+        for index, (plan, syntax, quality) in enumerate(
+            zip(cohort.plan(5, 2, cines=(2, 2)), SYNTAXES, (0, 70, 60, 0), strict=True)
+        )
+    )
     written = files.write(plans, tmp_path / "dicom", workers=2)
-    clips = cines.cache(plans, X3D_S, tmp_path / "cache" / "clips.npy", margin=1, workers=1)
+    clips = sources.from_plans(plans, X3D_S, tmp_path / "cache", margin=1, workers=1)
+    entries = manifest.read(tmp_path / "dicom" / "labels.csv")
+    read = sources.from_files(entries, X3D_S, tmp_path / "cache", margin=1, workers=1)
+    # Bit-equal by both ways, the jitter's frames beyond the end of the first cine too.
+    assert np.array_equal(clips.frames, read.frames)
+    assert clips.pixels == read.pixels
     for index, path in enumerate(written):
         sampled = sample_cine(path, X3D_S)
         assert sampled.decision == Eligible(frame_numbers=X3D_S.frame_numbers())
         assert np.array_equal(sampled.frames, clips.centred(index))
-    assert clips.labels.tolist() == [float(not sight.judge(plan).satisfactory) for plan in plans]
+    assert clips.labels.tolist() == read.labels.tolist() == [float(not sight.judge(plan).satisfactory) for plan in plans]
 
 
 def test_files_and_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
@@ -46,17 +59,91 @@ def test_the_node_refuses_exactly_the_runs_that_the_plan_calls_ineligible(tmp_pa
 
 
 def test_jitter_frames_surround_the_specs_own() -> None:
-    numbers = cines.cached_numbers(X3D_S, 1)
+    numbers = cines.widened(X3D_S, 1).frame_numbers()
     assert numbers[1:-1] == X3D_S.frame_numbers()
     assert (numbers[0], numbers[-1]) == (14, 48)
+    assert cines.widened(RESNET_2D, 1).frame_numbers() == (8, 16, 24, 32, 40, 48)
+    with pytest.raises(ConfigError, match="first"):
+        cines.widened(X3D_S, 8)
 
 
-def test_an_interrupted_or_different_cache_is_made_anew(tmp_path: Path) -> None:
-    spec = FrameSpec(kind="3d", step=16, size=8)
-    path = tmp_path / "clips.npy"
-    one, other = cohort.plan(1, 1, cines=(1, 1)), cohort.plan(2, 1, cines=(1, 1))
-    first = np.array(cines.cache(one, spec, path, margin=0, workers=1).frames)
-    assert not np.array_equal(cines.cache(other, spec, path, margin=0, workers=1).frames, first)
-    path.with_suffix(".json").unlink()
-    np.save(path, np.zeros_like(first))
-    assert np.array_equal(cines.cache(one, spec, path, margin=0, workers=1).frames, first)
+def _items(count: int) -> list[Item]:
+    facts = {"label": "satisfactory", "patient": "p", "kind": "k"}
+    return [Item(key=str(n), source=n, facts={**facts, "id": str(n)}) for n in range(count)]
+
+
+def _numbered(item: Item) -> Loaded:
+    return Loaded(frames=np.full((2, 8, 8), item.source, np.uint8))
+
+
+def _cache(tmp_path: Path, load: cines.Load, code: str = "1", count: int = 6) -> cines.Clips:
+    return cines.cache(_items(count), load, _SMALL, tmp_path, margin=0, code=code, workers=1)
+
+
+def test_a_killed_cache_goes_on_where_it_stopped_and_is_named_only_when_whole(tmp_path: Path) -> None:
+    def dies(item: Item) -> Loaded:
+        if item.source == 4:
+            raise KeyboardInterrupt
+        return _numbered(item)
+
+    with pytest.raises(KeyboardInterrupt):
+        _cache(tmp_path, dies)
+    (part,) = tmp_path.glob("*.part")
+    assert not [path for path in tmp_path.iterdir() if path.is_dir() and path.suffix != ".part"]
+    # A line that was torn by the kill counts as not written.
+    with (part / cines.ROWS).open("a", encoding="utf-8") as handle:
+        handle.write('{"row": 4, "refu')
+    asked: list[int] = []
+
+    def counts(item: Item) -> Loaded:
+        asked.append(item.source)
+        return _numbered(item)
+
+    clips = _cache(tmp_path, counts)
+    assert asked == [4, 5]
+    assert clips.frames[:, 0, 0, 0].tolist() == list(range(6))
+    assert not part.exists()
+    _cache(tmp_path, counts)
+    assert asked == [4, 5], "a whole cache is only mapped"
+
+
+def test_other_code_cines_or_spec_are_another_cache(tmp_path: Path) -> None:
+    first = _cache(tmp_path, _numbered)
+    other = _cache(tmp_path, lambda item: Loaded(frames=np.full((2, 8, 8), 9 + item.source, np.uint8)), code="2")
+    assert not np.array_equal(first.frames, other.frames)
+    assert _cache(tmp_path, _numbered, count=5).frames.shape[0] == 5
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 3
+
+
+def test_a_refused_cine_leaves_no_clip_and_its_reason(tmp_path: Path) -> None:
+    def refuses(item: Item) -> Loaded:
+        return Loaded(frames=None, refused="damaged_pixel_data") if item.source == 1 else _numbered(item)
+
+    clips = _cache(tmp_path, refuses, count=3)
+    assert clips.ids == ("0", "2")
+    assert clips.centred(1)[0, 0, 0] == 2
+    assert clips.refused == ((1, "damaged_pixel_data"),)
+
+
+def test_a_loader_may_overrule_the_label_by_what_it_saw(tmp_path: Path) -> None:
+    clips = _cache(tmp_path, lambda item: replace(_numbered(item), facts={"label": "unsatisfactory"}), count=2)
+    assert clips.labels.tolist() == [1.0, 1.0]
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_written(tmp_path: Path) -> None:
+    huge = FrameSpec(kind="3d", step=1, window=40_000, size=60_000)
+    with pytest.raises(ConfigError, match=r"MiB free, \d+ MiB are needed"):
+        cines.cache(_items(2), _numbered, huge, tmp_path, margin=0, code="1", workers=1)
+    assert not list(tmp_path.rglob("*.npy"))
+
+
+def test_file_digests_are_remembered_until_the_file_changes(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    first = sources._file_digests([path], tmp_path / "cache")
+    memory = tmp_path / "cache" / "digests.json"
+    known = json.loads(memory.read_text(encoding="utf-8"))
+    memory.write_text(json.dumps(dict.fromkeys(known, "remembered")), encoding="utf-8")
+    assert sources._file_digests([path], tmp_path / "cache") == ["remembered"]
+    path.write_bytes(b"other")
+    assert sources._file_digests([path], tmp_path / "cache")[0] not in {"remembered", first[0]}

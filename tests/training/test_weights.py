@@ -1,3 +1,4 @@
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -7,17 +8,20 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from torch import nn
 
-from dicomqc.models import registry, weights
+from dicomqc.core.errors import ConfigError
+from dicomqc.models import registry, weights, zoo
 from dicomqc.sample.tensor import to_tensor
 from training import __main__ as program
-from training import loop, network
+from training import checkpoint, loop, network, precision
 from training.data.cines import Clips
-from training.recipe import Recipe, load
+from training.progress import LOG
+from training.recipe import Phase, Recipe, load
 
 _SHIPPED = Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s_demo.yaml"
 _TINY = {
-    "patients": 10,
+    "patients": 24,
     "unseen_patients": 3,
     "phases": [{"frames": 4, "size": 32, "steps": 2, "batch": 2}, {"frames": 4, "size": 48, "steps": 2, "batch": 2}],
     "reestimate_clips": 8,
@@ -27,6 +31,23 @@ _TINY = {
 }
 
 
+class _Small(nn.Module):
+    """A network of a hundred weights with batch norm and dropout, in the zoo's manner."""
+
+    def __init__(self, *, num_classes: int = 1) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv3d(3, 4, (1, 5, 5), stride=(1, 2, 2)), nn.BatchNorm3d(4), nn.ReLU())
+        self.dropout, self.head = nn.Dropout(0.5), nn.Linear(4, num_classes)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return self.head(self.dropout(self.features(values).amax(dim=(2, 3, 4))))
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(zoo.BUILDERS, "small", _Small)  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def recipe_file(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.yaml"
@@ -34,22 +55,42 @@ def recipe_file(tmp_path: Path) -> Path:
     return path
 
 
-def _clips(recipe: Recipe) -> Clips:
+def _clips(recipe: Recipe, count: int = 12, *, signal: float = 0.0) -> Clips:
     rng = np.random.default_rng(0)
-    frames = rng.integers(0, 256, (12, 6, recipe.spec.size, recipe.spec.size), dtype=np.uint8)
-    labels = np.array([0, 1] * 6, np.float32)
+    frames = rng.integers(0, 200, (count, 6, recipe.spec.size, recipe.spec.size), dtype=np.uint8)
+    labels = np.array([0, 1] * (count // 2), np.float32)
+    # A bright square is what there is to learn.
+    frames[labels > 0, :, 10:20, 10:20] += np.uint8(55 * signal)
     kinds = tuple("no_contrast" if label else "coronary" for label in labels)
-    return Clips(frames=frames, labels=labels, patients=tuple(map(str, range(12))), kinds=kinds, margin=1)
+    return Clips(frames=frames, labels=labels, patients=tuple(map(str, range(count))), kinds=kinds, margin=1)
 
 
-def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(recipe_file: Path, tmp_path: Path) -> None:
-    recipe = load(recipe_file)
+def _paper(recipe: Recipe, epochs: int) -> Recipe:
+    return replace(
+        recipe,
+        model="small",
+        schedule="paper",
+        phases=(Phase(frames=4, size=48, batch=8, epochs=epochs),),
+        learning_rate=0.02,
+        weight_decay=0.0,
+        ema=0.0,
+        kind_loss=0.0,
+        dropout=0.0,
+        reestimate_clips=0,
+        validate_epochs=1,
+        step_epochs=30,
+    )
+
+
+@pytest.mark.parametrize("micro", [0, 1])
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(recipe_file: Path, tmp_path: Path, micro: int) -> None:
+    recipe = replace(load(recipe_file), micro_batch=micro)
     clips, train = _clips(recipe), range(12)
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()
     whole = loop.fit(recipe, clips, train, tmp_path / "whole", seed=3)
     # The process dies after the first checkpoint: one phase is left out, and the learning rate schedule must not notice.
-    saved = tmp_path / "parts" / loop.CHECKPOINT
+    saved = tmp_path / "parts" / checkpoint.CHECKPOINT
 
     def die(_: str) -> None:
         raise KeyboardInterrupt
@@ -62,6 +103,99 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(recipe_file
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
     assert not torch.equal(whole.state_dict()["blocks.5.proj.weight"], other.state_dict()["blocks.5.proj.weight"])
+
+
+@pytest.mark.usefixtures("small")
+def test_a_killed_run_with_validation_keeps_the_same_best_epoch(recipe_file: Path, tmp_path: Path) -> None:
+    recipe = _paper(load(recipe_file), 4)
+    clips = _clips(recipe, 24, signal=0.3)
+    folders = [tmp_path / "whole", tmp_path / "parts"]
+    for folder in folders:
+        folder.mkdir()
+    train, validation = range(16), range(16, 24)
+    whole = loop.fit(recipe, clips, train, folders[0], seed=3, validation=validation)
+    lines: list[str] = []
+
+    def die(text: str) -> None:
+        lines.append(text)
+        if len(lines) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.fit(recipe, clips, train, folders[1], seed=3, say=die, validation=validation)
+    parts = loop.fit(recipe, clips, train, folders[1], seed=3, validation=validation)
+    assert all(torch.equal(value, parts.state_dict()[name]) for name, value in whole.state_dict().items())
+    logs = [[json.loads(x) for x in (f / LOG).read_text(encoding="utf-8").splitlines()] for f in folders]
+    aucs = [[x["validation_auc"] for x in log if "validation_auc" in x] for log in logs]
+    assert aucs[0] == aucs[1]
+    assert len(aucs[0]) == 4
+    states = [torch.load(f / checkpoint.CHECKPOINT, weights_only=True) for f in folders]
+    assert states[0]["best_auc"] == states[1]["best_auc"] == max(aucs[0])
+
+
+@pytest.mark.usefixtures("small")
+def test_the_loop_learns_what_there_is_to_learn_and_nothing_from_shuffled_labels(recipe_file: Path, tmp_path: Path) -> None:
+    recipe = _paper(load(recipe_file), 30)
+    recipe = replace(recipe, augment=replace(recipe.augment, flip=0.0, translate=0.0))
+    clips = _clips(recipe, 80, signal=1.0)
+    for name, labels in (("true", clips.labels), ("shuffled", np.random.default_rng(5).permutation(clips.labels))):
+        (tmp_path / name).mkdir()
+        given = replace(clips, labels=labels)
+        model = loop.fit(replace(recipe, validate_epochs=0), given, range(48), tmp_path / name, seed=1)
+        scores = loop.score(recipe, model, given, range(48, 80))
+        auc = loop.metrics.auc(labels[48:].astype(float), scores)
+        assert auc > 0.95 if name == "true" else 0.25 < auc < 0.75
+
+
+@pytest.mark.usefixtures("small")
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_checkpoint(recipe_file: Path, tmp_path: Path) -> None:
+    recipe = replace(_paper(load(recipe_file), 3), checkpoint_steps=1, validate_epochs=0)
+    clips = _clips(recipe, 16)
+    loop.fit(replace(recipe, phases=(Phase(frames=4, size=48, batch=8, steps=2),)), clips, range(16), tmp_path, seed=1)
+    before = (tmp_path / checkpoint.CHECKPOINT).read_bytes()
+    broken = replace(clips, labels=np.full(16, np.nan, np.float32))
+    with pytest.raises(loop.Diverged, match=r"step 3: the loss is nan.*the last checkpoint is kept"):
+        loop.fit(recipe, broken, range(16), tmp_path, seed=1)
+    assert (tmp_path / checkpoint.CHECKPOINT).read_bytes() == before
+
+
+@pytest.mark.usefixtures("small")
+def test_a_foreign_or_torn_checkpoint_is_refused_by_name(recipe_file: Path, tmp_path: Path) -> None:
+    recipe = _paper(load(recipe_file), 1)
+    (tmp_path / checkpoint.CHECKPOINT).write_bytes(b"")
+    with pytest.raises(ConfigError, match="no checkpoint of this recipe"):
+        loop.fit(recipe, _clips(recipe), range(12), tmp_path, seed=1)
+
+
+@pytest.mark.usefixtures("small")
+def test_published_weights_are_taken_also_by_a_network_of_more_outputs(recipe_file: Path) -> None:
+    published = _Small()
+    taught = _Small(num_classes=4)
+    network.start_from(taught, published.state_dict())
+    assert torch.equal(taught.head.weight[:1], published.head.weight)
+    assert all(torch.equal(v, published.state_dict()[k]) for k, v in network.first_output(taught, "small").state_dict().items())
+    with pytest.raises(ConfigError, match="another network"):
+        network.start_from(network.build("x3d_s", 0.0), published.state_dict())
+
+
+def test_precision_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    real = precision.name(cpu)
+    assert real == ("bf16" if precision.bf16(cpu) else "fp32")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(precision.platform, "machine", lambda: "x86_64")
+    assert precision.name(cpu) == "fp32"
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert precision.name(cpu) == "bf16"
+    with precision.autocast(cpu):
+        assert torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize("name", ["cuda:77", "toaster", "meta"])
+def test_a_device_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="device: "):
+        precision.device(name)
 
 
 def test_the_published_output_is_the_first_one_of_the_taught_network() -> None:
@@ -94,13 +228,22 @@ def test_weights_does_everything_from_one_seed_and_never_changes_a_published_ver
     assert card.demonstration
     assert "simulated angiograms" in card.intended_use
     assert card.metrics["unseen"]["clips"] >= 9
+    assert len(card.metrics["unseen"]["intervals"]["f1"]) == 2
     assert {"train", "validation", "test"} == set(card.training["splits"])
-    assert (run / "predictions.csv").read_text(encoding="utf-8").count("unseen") == card.metrics["unseen"]["clips"]
+    with (run / "predictions.csv").open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert sum(row["part"] == "unseen" for row in rows) == card.metrics["unseen"]["clips"]
     before = (folder / registry.WEIGHTS).read_bytes()
     assert program.main([*arguments, "--run", str(run)]) == 0
     assert (folder / registry.WEIGHTS).read_bytes() == before
     assert (run / "registry" / "x3d-s-demo" / "1.0.0" / registry.CARD).exists()
     assert program.main([*arguments[:2], "6", *arguments[3:], "--run", str(run)]) == 2
+    facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert facts["seed"] == 5
+    assert "torch" in facts["environment"]
+    assert load(run / "recipe.yaml") == load(recipe_file)
+    assert load_file(run / "weights.safetensors")["blocks.5.proj.weight"].shape == (1, 2048)
+    assert json.loads((run / "fit.json").read_text(encoding="utf-8"))["steps"] == 4
 
 
 def test_published_weights_score_the_golden_cine_as_the_trained_network_does(recipe_file: Path, tmp_path: Path) -> None:
@@ -116,14 +259,3 @@ def test_published_weights_score_the_golden_cine_as_the_trained_network_does(rec
 
 def _is_shipped() -> bool:
     return (registry.shipped() / "x3d-s-demo" / "1.0.0").exists()
-
-
-def test_the_run_folder_records_what_decided_it(recipe_file: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    arguments = ["fit", "--seed", "5", "--recipe", str(recipe_file), "--run", str(run)]
-    assert program.main(arguments) == 0
-    facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    assert facts["seed"] == 5
-    assert "torch" in facts["environment"]
-    assert (run / "recipe.yaml").read_text(encoding="utf-8") == recipe_file.read_text(encoding="utf-8")
-    assert load_file(run / "weights.safetensors")["blocks.5.proj.weight"].shape == (1, 2048)

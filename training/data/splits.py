@@ -1,10 +1,21 @@
-"""Patient-level splits: no patient is ever in two parts."""
+"""Patient-level splits: no patient, twin or repeated picture is ever in two parts; labels and kinds are shared out evenly.
+
+A split is made before any statistic is fitted, and follows from the seed and the clips' facts, not from their order.
+"""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
+
+from dicomqc.core.errors import ConfigError
+from training.data.cines import Clips
+from training.data.manifest import PARTS
+
+SHARES: Final = (0.70, 0.15, 0.15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,17 +26,114 @@ class Split:
     validation: tuple[int, ...]
     test: tuple[int, ...]
 
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """The three parts by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
-def by_patient(patients: Sequence[str], seed: int, shares: tuple[float, float] = (0.70, 0.15)) -> Split:
-    """Split clips by the patient of each; `shares` are of patients, for train and validation, and test is the rest."""
-    names = sorted(set(patients))
-    order = np.random.default_rng(seed).permutation(len(names))
-    first, second = round(shares[0] * len(names)), round((shares[0] + shares[1]) * len(names))
-    part = {names[place]: (rank >= first) + (rank >= second) for rank, place in enumerate(order)}
+
+def split(clips: Clips, seed: int) -> Split:
+    """Share out the clips 70/15/15 by patient, stratified by label and kind; a part that the manifest gives is kept.
+
+    Raises ConfigError where too few patients are there, a given part would leak, or a part misses a class.
+    """
+    groups = grouped(clips)
+    given = _given(clips, groups)
+    counts = _counts(clips, groups)
+    part = _share_out(counts, given, _names(clips, groups), seed)
     lists: tuple[list[int], list[int], list[int]] = ([], [], [])
-    for index, patient in enumerate(patients):
-        lists[part[patient]].append(index)
-    return Split(train=tuple(lists[0]), validation=tuple(lists[1]), test=tuple(lists[2]))
+    for index, group in enumerate(groups):
+        lists[part[group]].append(index)
+    made = Split(train=tuple(lists[0]), validation=tuple(lists[1]), test=tuple(lists[2]))
+    check(clips, made)
+    return made
+
+
+def grouped(clips: Clips) -> NDArray[np.int64]:
+    """The number of each clip's group [clips]: clips that share a patient, a twin or their cached pixels belong together."""
+    parent = list(range(len(clips.labels)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    for facts in (clips.patients, clips.twins, clips.pixels):
+        first: dict[str, int] = {}
+        for index, fact in enumerate(facts):
+            if fact:
+                parent[root(index)] = root(first.setdefault(fact, index))
+    return np.unique([root(index) for index in range(len(parent))], return_inverse=True)[1]
+
+
+def check(clips: Clips, made: Split) -> None:
+    """Raise ConfigError where a part misses a class, or two parts share a patient, a twin or pixels (Split may be foreign)."""
+    for name, indices in made.parts().items():
+        labels = {float(clips.labels[i]) for i in indices}
+        if labels != {0.0, 1.0}:
+            raise ConfigError(
+                f"split: {name} has no clip of one label; more patients of that label are needed, or a column `split`"
+            )
+    for what, facts in (("patient", clips.patients), ("twin", clips.twins), ("picture", clips.pixels)):
+        where: dict[str, str] = {}
+        for name, indices in made.parts().items():
+            for fact in {facts[i] for i in indices} if facts else ():
+                if fact and where.setdefault(fact, name) != name:
+                    raise ConfigError(f"split: a {what} is in {where[fact]} and in {name}")
+
+
+def _given(clips: Clips, groups: NDArray[np.int64]) -> dict[int, int]:
+    given: dict[int, int] = {}
+    for index, name in enumerate(clips.splits):
+        if name and given.setdefault(int(groups[index]), PARTS.index(name)) != PARTS.index(name):
+            other = PARTS[given[int(groups[index])]]
+            raise ConfigError(f"split: a patient, twin or picture is given to {other} and to {name}")
+    return given
+
+
+def _names(clips: Clips, groups: NDArray[np.int64]) -> list[str]:
+    """A name per group that does not depend on the order of clips."""
+    names = [""] * (int(groups.max()) + 1)
+    for patient, group in zip(clips.patients, groups, strict=True):
+        names[group] = min(names[group] or patient, patient)
+    return names
+
+
+def _counts(clips: Clips, groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What each group brings [groups, features]: patients, clips, clips by label, clips by kind within a label."""
+    strata = [f"{int(label)}/{kind}" for label, kind in zip(clips.labels, clips.kinds, strict=True)]
+    names = sorted(set(strata))
+    columns = np.zeros((len(strata), 2 + len(names)))
+    columns[np.arange(len(strata)), clips.labels.astype(int)] = 1.0
+    columns[np.arange(len(strata)), [2 + names.index(one) for one in strata]] = 1.0
+    summed = np.zeros((int(groups.max()) + 1, columns.shape[1]))
+    np.add.at(summed, groups, columns)
+    pairs = set(zip(clips.patients, groups.tolist(), strict=True))
+    patients = np.bincount([group for _, group in pairs], minlength=len(summed)).astype(np.float64)
+    return np.column_stack([patients, summed[:, :2].sum(axis=1), summed])
+
+
+def _share_out(counts: NDArray[np.float64], given: dict[int, int], names: Sequence[str], seed: int) -> NDArray[np.int64]:
+    """The part of each group: the rare and large first, each to the part that is relatively emptiest in what it brings."""
+    if len(counts) < len(SHARES):
+        raise ConfigError(f"split: {len(counts)} independent patients cannot be shared over {', '.join(PARTS)}")
+    relative = counts / counts.sum(axis=0)
+    part = np.full(len(counts), -1, dtype=np.int64)
+    filled = np.zeros((len(SHARES), counts.shape[1]))
+    for group, place in given.items():
+        part[group] = place
+        filled[place] += relative[group]
+    shares = np.array(SHARES)[:, None]
+    shuffled = np.array(sorted(range(len(counts)), key=lambda g: names[g]))[
+        np.random.default_rng(seed).permutation(len(counts))
+    ]
+    for group in shuffled[np.argsort(-relative[shuffled].max(axis=1), kind="stable")]:
+        if part[group] < 0:
+            # Filled beyond its share after taking the group: the part where that is least takes it.
+            after = (filled + relative[group]) / shares
+            part[group] = int(np.argmin((after * relative[group]).sum(axis=1)))
+            filled[part[group]] += relative[group]
+    return part
 
 
 def digest(patients: Sequence[str], indices: Sequence[int]) -> str:

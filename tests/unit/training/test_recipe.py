@@ -3,17 +3,19 @@ from pathlib import Path
 import pytest
 
 from dicomqc.core.errors import ConfigError
+from dicomqc.models import zoo
 from dicomqc.sample.spec import X3D_S
-from training.recipe import load
+from training.recipe import load, write
 
-_SHIPPED = Path(__file__).resolve().parents[3] / "config" / "training" / "x3d_s_demo.yaml"
+_FOLDER = Path(__file__).resolve().parents[3] / "config" / "training"
+_SHIPPED = _FOLDER / "x3d_s_demo.yaml"
 
 
 def test_the_shipped_recipe_is_the_papers_input_and_a_fixed_number_of_steps() -> None:
     recipe = load(_SHIPPED)
     assert recipe.spec == X3D_S
     assert recipe.spec.frame_numbers() == tuple(range(16, 47, 2))
-    assert recipe.steps == sum(phase.steps for phase in recipe.phases)
+    assert recipe.steps(7) == recipe.steps(7000) == sum(phase.steps for phase in recipe.phases)
     last = recipe.phases[-1]
     assert (last.frames, last.size) == (16, 160)
 
@@ -25,7 +27,7 @@ def test_the_shipped_recipe_is_the_papers_input_and_a_fixed_number_of_steps() ->
         ("size: 80", "sise: 80", "phases[0].sise"),
         ("flip: 0.5", "flop: 0.5", "augment.flop"),
         ("size: 160}", "sise: 160}", "sise"),
-        ("patients: ", "# patients: ", "patients"),
+        ("learning_rate: ", "# learning_rate: ", "learning_rate"),
     ],
 )
 def test_an_unknown_or_missing_key_is_refused_by_its_path(tmp_path: Path, old: str, new: str, key: str) -> None:
@@ -48,7 +50,12 @@ def test_a_recipe_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
     [
         ("patients: 260", "patients: -1", "patients"),
         ("patients: 260", "patients: x", "patients"),
-        ("steps: 450", "steps: 0", "phases[0].steps"),
+        ("steps: 450", "steps: 0", "phases[0]: steps or epochs"),
+        ("steps: 450", "steps: 450, epochs: 2", "phases[0]: steps or epochs"),
+        ("steps: 450", "steps: x", "phases[0].steps"),
+        ("frames: 8", "frames: 17", "phases[0].frames: the spec has 16"),
+        ("schedule: carry", "schedule: other", "schedule: one of carry, paper"),
+        ("ema: 0.98", "ema: 1.0", "ema: a number of at least 0 and below 1"),
         ("rotate_deg: 10.0", "rotate_deg: x", "rotate_deg"),
         ("model: x3d_s", "model: nope", "model"),
         ("name: x3d-s-demo", "name: ../x", "names and versions"),
@@ -60,3 +67,39 @@ def test_an_unusable_figure_is_refused_before_a_cohort_is_rendered(tmp_path: Pat
     (tmp_path / "recipe.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ConfigError, match=key.replace("[", r"\[").replace("]", r"\]")):
         load(tmp_path / "recipe.yaml")
+
+
+_PAPER = {
+    "resnet18_2d": (5e-5, 1e-3, 32, 299, 4),
+    "resnet152_2d": (5e-5, 1e-3, 32, 299, 4),
+    "resnet18_3d": (1e-4, 1e-3, 32, 160, 16),
+    "resnet152_3d": (1e-4, 1e-3, 32, 160, 16),
+    "x3d_s": (1e-4, 1e-4, 64, 160, 16),
+}
+
+
+@pytest.mark.parametrize("name", _PAPER)
+def test_the_papers_recipes_are_its_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The recipe is tested, not the zoo: its networks may come later than their recipes.
+    monkeypatch.setitem(zoo.BUILDERS, name, zoo.BUILDERS["x3d_s"])  # type: ignore[arg-type]
+    recipe = load(_FOLDER / f"{name}.yaml")
+    (phase,) = recipe.phases
+    rate, decay, batch, size, frames = _PAPER[name]
+    assert (recipe.learning_rate, recipe.weight_decay) == (rate, decay)
+    assert (phase.batch, phase.size, phase.frames) == (batch, size, frames)
+    assert (recipe.spec.size, len(recipe.spec.frame_numbers())) == (size, frames)
+    assert phase.epochs > 100
+    assert (recipe.schedule, recipe.step_epochs, recipe.gamma) == ("paper", 30, 0.1)
+    assert recipe.ema == recipe.kind_loss == recipe.warmup == 0
+
+
+def test_a_resolved_recipe_reads_back_equal_and_a_base_is_overruled_key_by_key(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(_SHIPPED.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "own.yaml").write_text("base: base.yaml\nname: own\naugment: {flip: 0.25}\n", encoding="utf-8")
+    own = load(tmp_path / "own.yaml")
+    assert (own.name, own.augment.flip, own.augment.noise) == ("own", 0.25, load(_SHIPPED).augment.noise)
+    write(own, tmp_path / "resolved.yaml")
+    assert load(tmp_path / "resolved.yaml") == own
+    (tmp_path / "ring.yaml").write_text("base: ring.yaml\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="nested deeper"):
+        load(tmp_path / "ring.yaml")

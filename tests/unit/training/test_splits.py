@@ -1,26 +1,119 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
-from training.data.splits import by_patient, digest
+from dicomqc.core.errors import ConfigError
+from training.data import splits
+from training.data.cines import Clips
 
-_PATIENTS = [f"p{n // 4}" for n in range(400)]
+
+def _clips(patients: int = 100, each: int = 4) -> Clips:
+    count = patients * each
+    owner = [f"p{n // each:03d}" for n in range(count)]
+    rng = np.random.default_rng(0)
+    labels = (rng.random(count) < 0.2).astype(np.float32)
+    kinds = tuple(str(rng.choice(["graft", "aorta", "rare"], p=[0.5, 0.4, 0.1])) if label else "coronary" for label in labels)
+    return Clips(
+        frames=np.zeros((count, 1, 1, 1), np.uint8),
+        labels=labels,
+        patients=tuple(owner),
+        kinds=kinds,
+        margin=0,
+        twins=("",) * count,
+        splits=("",) * count,
+        pixels=tuple(map(str, range(count))),
+    )
+
+
+def _owners(clips: Clips, indices: tuple[int, ...]) -> set[str]:
+    return {clips.patients[i] for i in indices}
 
 
 def test_no_patient_is_in_two_parts_and_no_clip_is_lost() -> None:
-    split = by_patient(_PATIENTS, 1)
-    parts = [split.train, split.validation, split.test]
+    clips = _clips()
+    made = splits.split(clips, 1)
+    parts = list(made.parts().values())
     assert sorted(i for part in parts for i in part) == list(range(400))
-    owners = [{_PATIENTS[i] for i in part} for part in parts]
-    assert [len(o) for o in owners] == [70, 15, 15]
+    owners = [_owners(clips, part) for part in parts]
+    assert [len(o) for o in owners] == pytest.approx([70, 15, 15], abs=2)
     assert len(set.union(*owners)) == 100
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_labels_and_kinds_are_shared_out_evenly(seed: int) -> None:
+    clips = _clips()
+    for indices, share in zip(splits.split(clips, seed).parts().values(), splits.SHARES, strict=True):
+        for kind in ("graft", "aorta"):
+            whole = clips.kinds.count(kind)
+            assert sum(clips.kinds[i] == kind for i in indices) == pytest.approx(share * whole, abs=2.5)
+        assert clips.labels[list(indices)].sum() == pytest.approx(share * clips.labels.sum(), abs=3)
+        assert sum(clips.kinds[i] == "rare" for i in indices) >= 1
+
+
 def test_the_split_follows_from_the_seed_and_not_from_the_order_of_clips() -> None:
-    assert by_patient(_PATIENTS, 1) == by_patient(_PATIENTS, 1)
-    assert by_patient(_PATIENTS, 1) != by_patient(_PATIENTS, 2)
+    clips = _clips()
+    assert splits.split(clips, 1) == splits.split(clips, 1)
+    assert splits.split(clips, 1) != splits.split(clips, 2)
     order = np.random.default_rng(0).permutation(400)
-    shuffled = [_PATIENTS[i] for i in order]
-    assert {shuffled[i] for i in by_patient(shuffled, 1).test} == {_PATIENTS[i] for i in by_patient(_PATIENTS, 1).test}
+    shuffled = replace(
+        clips,
+        labels=clips.labels[order],
+        patients=tuple(clips.patients[i] for i in order),
+        kinds=tuple(clips.kinds[i] for i in order),
+        pixels=tuple(clips.pixels[i] for i in order),
+    )
+    assert _owners(shuffled, splits.split(shuffled, 1).test) == _owners(clips, splits.split(clips, 1).test)
+
+
+def test_twins_and_repeated_pictures_bind_their_patients_together() -> None:
+    clips = _clips()
+    twins, pixels = [""] * 400, list(clips.pixels)
+    for index in range(0, 40, 8):
+        twins[index] = twins[index + 4] = f"pair{index}"
+        pixels[400 - 1 - index] = pixels[index]
+    bound = replace(clips, twins=tuple(twins), pixels=tuple(pixels))
+    made = splits.split(bound, 3)
+    where = {i: name for name, part in made.parts().items() for i in part}
+    for index in range(0, 40, 8):
+        assert where[index] == where[index + 4] == where[399 - index]
+
+
+def test_a_split_that_leaks_is_found_whoever_made_it() -> None:
+    clips = _clips()
+    made = splits.split(clips, 1)
+    moved = replace(made, train=made.train[:-1], test=tuple(sorted((*made.test, made.train[-1]))))
+    with pytest.raises(ConfigError, match="a patient is in train and in test"):
+        splits.check(clips, moved)
+    apart = replace(clips, patients=tuple(map(str, range(400))))
+    pixels = list(clips.pixels)
+    pixels[made.test[0]] = pixels[made.train[0]]
+    with pytest.raises(ConfigError, match="a picture is in train and in test"):
+        splits.check(replace(apart, pixels=tuple(pixels)), made)
+
+
+def test_a_given_part_is_kept_and_the_rest_is_shared_out() -> None:
+    clips = _clips()
+    given = replace(clips, splits=tuple("test" if patient < "p010" else "" for patient in clips.patients))
+    made = splits.split(given, 1)
+    assert {f"p{n:03d}" for n in range(10)} <= _owners(given, made.test)
+    assert len(_owners(given, made.test)) == pytest.approx(15, abs=2)
+    torn = list(given.splits)
+    torn[0] = "train"
+    with pytest.raises(ConfigError, match="given to train and to test"):
+        splits.split(replace(given, splits=tuple(torn)), 1)
+
+
+def test_too_few_patients_or_a_class_that_does_not_reach_a_part_are_refused() -> None:
+    with pytest.raises(ConfigError, match="2 independent patients cannot be shared"):
+        splits.split(_clips(patients=2), 1)
+    lonely = _clips()
+    labels = np.zeros(400, np.float32)
+    labels[0] = 1.0
+    with pytest.raises(ConfigError, match="has no clip of one label"):
+        splits.split(replace(lonely, labels=labels), 1)
 
 
 def test_the_digest_changes_with_the_members() -> None:
-    assert digest(_PATIENTS, (1, 2)) != digest(_PATIENTS, (1, 3))
+    patients = [f"p{n // 4}" for n in range(400)]
+    assert splits.digest(patients, (1, 2)) != splits.digest(patients, (1, 3))

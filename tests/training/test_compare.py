@@ -1,0 +1,157 @@
+import csv
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from dicomqc.core.errors import ConfigError
+from training import __main__ as program
+from training import compare, results, tables
+from training.calibration import probabilities
+from training.data.cines import Clips
+from training.evaluate import Scored, _figures, _write_examples, _write_predictions, freeze
+from training.recipe import load, write
+from training.run import Run
+
+_SHIPPED = Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s.yaml"
+
+
+def _run(folder: Path, name: str, seed: int, noise: float, *, epochs: int = 105, clips: int = 1037) -> Path:
+    """An evaluated run folder of a made-up network: its logits are the label and noise, its clips are always the same."""
+    folder.mkdir()
+    (folder / "own.yaml").write_text(yaml.safe_dump({"base": str(_SHIPPED), "name": name}), encoding="utf-8")
+    recipe = load(folder / "own.yaml")
+    write(recipe, folder / "recipe.yaml")
+    (folder / "run.json").write_text(json.dumps({"seed": seed}), encoding="utf-8")
+    fit = {"epochs": epochs, "cohort_clips": clips, "train_clips": 700}
+    (folder / "fit.json").write_text(json.dumps(fit), encoding="utf-8")
+    shared = np.random.default_rng(0)
+    labels = (shared.random(200) < 0.3).astype(np.float32)
+    patients = tuple(f"p{n // 4}" for n in range(200))
+    frames = shared.integers(0, 256, (200, 16, 12, 12), dtype=np.uint8)
+    kinds = tuple("graft" if label else "coronary" for label in labels)
+    ids = tuple(f"clip{n:03d}" for n in range(200))
+    made = Clips(frames=frames, labels=labels, patients=patients, kinds=kinds, ids=ids, margin=0)
+    rng = np.random.default_rng([seed, round(100 * noise)])
+    logits = 2.0 * labels - 1.0 + rng.normal(0, noise, 200)
+    run = Run(folder=folder, recipe=recipe, seed=seed)
+    ranges = {"validation": range(60), "test": range(60, 140), "unseen": range(140, 200)}
+    parts = [Scored(name=n, clips=made, indices=tuple(r), logits=logits[list(r)]) for n, r in ranges.items()]
+    frozen = freeze(parts[0])
+    metrics = {**frozen, **{part.name: _figures(run, part, frozen) for part in parts}}
+    (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    _write_predictions(folder / "predictions.csv", parts)
+    _write_examples(folder / "examples.npz", parts[-1], frozen["threshold"])
+    split = {n: {"clips": len(r), "unsatisfactory": int(labels[list(r)].sum())} for n, r in ranges.items() if n != "unseen"}
+    (folder / "splits.json").write_text(json.dumps(split), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    return [
+        _run(folder / "good", "good", 1, 0.5),
+        _run(folder / "good2", "good", 2, 0.55),
+        _run(folder / "like", "like", 1, 0.52),
+        _run(folder / "bad", "bad", 1, 3.0, epochs=3, clips=200),
+    ]
+
+
+def test_a_ranking_is_claimed_only_where_the_interval_excludes_zero(runs: list[Path]) -> None:
+    found = compare.pairs(compare.checked([results.read(run) for run in runs]), "test", rounds=400)
+    verdicts = {(pair.one.recipe.name, pair.other.recipe.name): pair for pair in found}
+    assert set(verdicts) == {("bad", "good"), ("bad", "like"), ("good", "like")}
+    assert verdicts["good", "like"].verdict == "no ranking"
+    assert verdicts["bad", "good"].verdict == "X3D-S above X3D-S"
+    assert verdicts["bad", "good"].p_delong_clustered < 0.05
+    assert all(pair.p_holm >= pair.difference.p for pair in found)
+
+
+def test_the_report_has_the_papers_numbers_and_says_first_what_was_cut(runs: list[Path], tmp_path: Path) -> None:
+    complexity = tmp_path / "complexity.json"
+    counted = [
+        {"name": "x3d_s", "parameters": 2_977_000, "macs": 2.5634e9, "engine": "torch", "fps": 150.0, "ms_per_clip": 106.0}
+    ]
+    complexity.write_text(json.dumps(counted), encoding="utf-8")
+    out = tmp_path / "report"
+    arguments = ["compare", *map(str, runs), "--out", str(out), "--complexity", str(complexity)]
+    assert program.main(arguments) == 0
+    text = (out / "report.md").read_text(encoding="utf-8")
+    first = text.splitlines()[0]
+    assert first.startswith("Cut against the paper's recipe: ")
+    assert "3 epochs instead of more than 100, 200 clips instead of 1,037" in first
+    for title in ("Table 1", "Table 2", "Table 3", "Table 4", "Figure 1", "Figure 2", "Figure 3", "Figure 4"):
+        assert title in text
+    assert "| X3D-S, paper | 0.98 | 0.96 | 0.86 | 0.89 | 0.98 | 0.87 |" in text
+    assert "| X3D-S, paper | 0.90 | 0.88 | 0.49 | 0.78 | 0.89 | 0.61 |" in text
+    assert "| X3D-S, ours, torch | 2.98 | 2.56 | 150.0 | 106.00 |" in text
+    assert "no test set of whole clips gives all five rows" in text
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 4
+    assert 'src="http' not in page
+
+
+def test_full_recipes_say_that_nothing_was_cut(runs: list[Path], tmp_path: Path) -> None:
+    assert program.main(["compare", str(runs[0]), str(runs[1]), "--out", str(tmp_path)]) == 0
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert text.startswith("The paper's recipes in full: nothing was cut.\n")
+    assert "of 2 |" in text, "both seeds of one recipe are in its row"
+    assert "nothing is compared" in text
+
+
+def test_figures_are_drawn_again_to_the_same_bytes(runs: list[Path], tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert program.main(["figures", *map(str, runs), "--out", str(tmp_path / name)]) == 0
+    for path in sorted((tmp_path / "one").iterdir()):
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+        if path.suffix == ".svg":
+            assert ET.parse(path).getroot().tag.endswith("svg")  # noqa: S314 - our own file
+    assert len(list((tmp_path / "one").glob("*.png"))) == 4
+
+
+def test_predictions_come_back_by_clip_whatever_their_order(runs: list[Path], tmp_path: Path) -> None:
+    before = results.read(runs[0]).parts["test"]
+    path = runs[0] / "predictions.csv"
+    kept = path.read_text(encoding="utf-8")
+    lines = kept.splitlines()
+    path.write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n", encoding="utf-8")
+    after = results.read(runs[0]).parts["test"]
+    path.write_text(kept, encoding="utf-8")
+    assert before.clips == after.clips
+    assert np.array_equal(before.logits, after.logits)
+    assert np.allclose(before.scores, probabilities(before.logits))
+
+
+def test_runs_on_other_clips_are_not_compared(runs: list[Path], tmp_path: Path) -> None:
+    other = _run(tmp_path / "other", "other", 1, 0.4)
+    with (other / "predictions.csv").open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.reader(handle))
+    with (other / "predictions.csv").open("w", encoding="utf-8", newline="") as handle:
+        csv.writer(handle).writerows([[row[0], row[1].replace("clip0", "cine0"), *row[2:]] for row in rows])
+    both = compare.checked([results.read(runs[0]), results.read(other)])
+    assert compare.pairs(both, "test") == []
+    assert tables.differences(both, "test").rows == []
+
+
+def test_the_same_run_twice_or_one_that_is_not_evaluated_is_refused(runs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="same recipe and seed"):
+        compare.checked([results.read(runs[0]), results.read(runs[0])])
+    assert program.main(["compare", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    (runs[0] / "metrics.json").rename(tmp_path / "kept")
+    assert program.main(["figures", str(runs[0]), "--out", str(tmp_path / "out")]) == 2
+    (tmp_path / "kept").rename(runs[0] / "metrics.json")
+
+
+def test_table_1_has_both_columns_from_headers_and_the_papers(runs: list[Path]) -> None:
+    column = {"clips": 7, "exams": 5, "patients": 4, "age_mean_years": 60.04, "age_sd_years": 2.0, "male_percent": 25.0}
+    table1 = {"satisfactory": column, "unsatisfactory": column, "patients_of_both": 3, "exams": 6}
+    (runs[0] / "table1.json").write_text(json.dumps(table1), encoding="utf-8")
+    table = tables.table_1(results.read(runs[0]))
+    (runs[0] / "table1.json").unlink()
+    assert table.rows[0] == ["Number of video clips", "7", "857", "7", "180"]
+    assert table.rows[3] == ["Age (years, mean ± SD)", "60.0 ± 2.0", "62.7 ± 13.2", "60.0 ± 2.0", "64.7 ± 12.1"]
+    assert "3 patients have clips of both labels" in table.notes[-1]

@@ -1,0 +1,154 @@
+import csv
+from pathlib import Path
+
+import pytest
+
+from dicomqc.core.errors import ConfigError
+from dicomqc.phantom import cohort
+from dicomqc.sample.spec import X3D_S
+from training.data import headers, manifest, sources, table1
+from training.data.manifest import Label
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four patients of one cine each, two of them unsatisfactory, and one that is too short."""
+    made = tmp_path_factory.mktemp("cohort")
+    plans = cohort.plan(3, 60, unsatisfactory=0.5, ineligible=0.3, cines=(1, 1))
+    good = [p for p in plans if p.satisfactory and p.eligible][:2]
+    bad = [p for p in plans if not p.satisfactory and p.eligible][:2]
+    short = [p for p in plans if p.frames < 47][:1]
+    cohort.write([*good, *bad, *short], made, workers=2)
+    return made
+
+
+def _rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "labels.csv").open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def _write(path: Path, rows: list[dict[str, str]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, sorted({name for row in rows for name in row}))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_path_and_label_suffice_and_the_patient_is_the_headers_hashed(folder: Path, tmp_path: Path) -> None:
+    plain = [{"path": str(folder / row["path"]), "label": row["label"].upper()} for row in _rows(folder)]
+    path = _write(tmp_path / "mine.csv", plain)
+    found = manifest.admit(path, manifest.read(path), X3D_S)
+    assert len(found.entries) == 4
+    assert found.studies_as_patients == 0
+    assert {e.patient for e in found.entries} == {headers.hashed(row["patient_id"]) for row in _rows(folder)[:4]}
+    assert not any("PHANTOM" in entry.patient for entry in found.entries)
+
+
+def test_an_ineligible_cine_is_listed_with_the_nodes_reason_and_left_out(folder: Path) -> None:
+    found = manifest.admit(folder / "labels.csv", manifest.read(folder / "labels.csv"), X3D_S)
+    (out,) = found.left_out
+    assert (out.reason, out.line) == ("too_short", 6)
+    assert manifest.summary(found.left_out) == "1 too_short"
+
+
+def test_corrupt_cines_are_left_out_by_header_or_by_pixels(folder: Path, tmp_path: Path) -> None:
+    rows = _rows(folder)
+    for name, damage in (("noise.dcm", lambda raw: b"no DICOM at all"), ("cut.dcm", lambda raw: raw[: len(raw) // 4])):
+        whole = (folder / rows[0]["path"]).read_bytes()
+        (tmp_path / name).write_bytes(damage(whole))
+    plain = [{"path": str(folder / row["path"]), "label": row["label"]} for row in rows[:4]]
+    plain += [{"path": str(tmp_path / name), "label": "satisfactory"} for name in ("noise.dcm", "cut.dcm")]
+    path = _write(tmp_path / "m.csv", plain)
+    found = manifest.admit(path, manifest.read(path), X3D_S)
+    clips = sources.from_files(found.entries, X3D_S, tmp_path / "cache", margin=1, workers=1)
+    assert len(clips.labels) == 4
+    assert len(found.left_out) + len(clips.refused) == 2
+    assert "not_dicom" in [one.reason for one in found.left_out]
+
+
+@pytest.mark.parametrize(
+    ("line", "change", "says"),
+    [
+        (2, {"path": "gone.dcm"}, r"line 2: there is no file .*gone\.dcm"),
+        (2, {"path": ""}, "line 2: the path is empty"),
+        (3, {"label": "fine"}, "line 3: the label 'fine' is neither satisfactory nor unsatisfactory"),
+        (3, {"split": "holdout"}, "line 3: the split 'holdout' is none of train, validation, test"),
+    ],
+)
+def test_a_bad_line_is_named_with_its_rule(folder: Path, tmp_path: Path, line: int, change: dict[str, str], says: str) -> None:
+    rows = [{"path": str(folder / row["path"]), "label": row["label"], "split": ""} for row in _rows(folder)]
+    rows[line - 2] |= change
+    with pytest.raises(ConfigError, match=says) as error:
+        manifest.read(_write(tmp_path / "mine.csv", rows))
+    assert str(error.value).startswith("mine.csv: ")
+
+
+def test_a_path_twice_and_a_patient_in_two_splits_are_refused(folder: Path, tmp_path: Path) -> None:
+    rows = [{"path": str(folder / row["path"]), "label": row["label"]} for row in _rows(folder)]
+    with pytest.raises(ConfigError, match="line 7: the same path as line 2"):
+        manifest.read(_write(tmp_path / "twice.csv", [*rows, rows[0]]))
+    for row, split in zip(rows, ("train", "test", "", "", ""), strict=True):
+        row |= {"patient_id": "7", "split": split}
+    with pytest.raises(ConfigError, match="line 3: its patient is in train by line 2 and in test here"):
+        manifest.read(_write(tmp_path / "splits.csv", rows))
+
+
+def test_a_patient_in_two_splits_is_found_by_the_headers_too(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.dcm"
+    copy.write_bytes((folder / _rows(folder)[0]["path"]).read_bytes())
+    rows = [{"path": str(folder / row["path"]), "label": row["label"], "split": "train"} for row in _rows(folder)]
+    path = _write(tmp_path / "m.csv", [*rows, {"path": str(copy), "label": "satisfactory", "split": "test"}])
+    with pytest.raises(ConfigError, match="line 7: its patient is in train by line 2"):
+        manifest.admit(path, manifest.read(path), X3D_S)
+
+
+def test_one_class_only_is_refused_and_says_what_was_left_out(folder: Path, tmp_path: Path) -> None:
+    rows = [{"path": str(folder / row["path"]), "label": "satisfactory"} for row in _rows(folder)]
+    path = _write(tmp_path / "one.csv", rows)
+    with pytest.raises(ConfigError, match=r"no usable cine is labelled unsatisfactory.*1 too_short"):
+        manifest.admit(path, manifest.read(path), X3D_S)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("", "no rows"), ("path,label\n", "no rows"), ("file,label\na,b\n", "no column path"), ("path\na\n", "no column label")],
+)
+def test_a_manifest_without_rows_or_columns_says_so(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "m.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=says):
+        manifest.read(tmp_path / "m.csv")
+
+
+def test_a_manifest_that_is_no_text_says_so(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_bytes(b"path,label\n\xff\xfe\n")
+    with pytest.raises(ConfigError, match="not CSV in UTF-8"):
+        manifest.read(tmp_path / "m.csv")
+
+
+def test_table_1_counts_clips_exams_patients_age_and_sex_by_label(folder: Path) -> None:
+    found = manifest.admit(folder / "labels.csv", manifest.read(folder / "labels.csv"), X3D_S)
+    table = table1.table(found.entries, found.persons)
+    column = table[Label.SATISFACTORY.value]
+    assert isinstance(column, dict)
+    assert (column["clips"], column["exams"], column["patients"]) == (2, 2, 2)
+    assert 20 < column["age_mean_years"] < 100
+    assert column["male_percent"] in {0.0, 50.0, 100.0}
+    assert (table["exams"], table["patients_of_both"]) == (4, 0)
+
+
+@pytest.mark.parametrize(
+    ("age", "born", "studied", "expected"),
+    [
+        ("063Y", "", "", 63.0),
+        ("018M", "", "", 1.5),
+        ("", "19500101", "20200101", 70.0),
+        ("", "1950.01.01", "20200101", 70.0),
+        ("63", "", "20200101", None),
+        ("", "19501301", "20200101", None),
+        ("", "20300101", "20200101", None),
+    ],
+)
+def test_age_is_the_headers_or_the_time_since_birth(age: str, born: str, studied: str, expected: float | None) -> None:
+    found = headers._age_years(age, born, studied)
+    assert found == (None if expected is None else pytest.approx(expected, abs=0.01))

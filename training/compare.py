@@ -1,0 +1,100 @@
+"""Runs against each other: differences of AUC by paired clustered bootstrap and DeLong, corrected by Holm.
+
+No ranking is claimed where an interval covers 0 or the corrected p is not small.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+from dicomqc.core.errors import ConfigError
+from training import bootstrap, delong, metrics, paper
+from training.bootstrap import Difference
+from training.results import Predictions, Result
+
+SIGNIFICANT: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two models on the same clips. `p_holm` corrects the bootstrap's p over all pairs of the part."""
+
+    one: Result
+    other: Result
+    difference: Difference
+    p_holm: float
+    p_delong_clustered: float
+    p_delong_plain: float
+
+    @property
+    def verdict(self) -> str:
+        """What may be said of the two."""
+        if self.difference.covers_zero or self.p_holm >= SIGNIFICANT:
+            return "no ranking"
+        first, second = (self.one, self.other) if self.difference.value > 0 else (self.other, self.one)
+        return f"{first.model} above {second.model}"
+
+
+def ordered(results: Sequence[Result]) -> list[Result]:
+    """By the paper's order of models, then by seed."""
+    names = list(paper.MODELS)
+    place = {name: index for index, name in enumerate(names)}
+    return sorted(results, key=lambda r: (place.get(r.recipe.model, len(names)), r.recipe.name, r.seed))
+
+
+def first_seeds(results: Sequence[Result]) -> list[Result]:
+    """One run per recipe, that of the lowest seed, which the intervals and differences are of."""
+    found: dict[str, Result] = {}
+    for result in ordered(results):
+        found.setdefault(result.recipe.name, result)
+    return list(found.values())
+
+
+def spread(results: Sequence[Result], name: str, part: str) -> tuple[float, float, int]:
+    """The lowest and highest AUC of a recipe's seeds on a part, and how many there are."""
+    aucs = [r.metrics[part]["auc"] for r in results if r.recipe.name == name and part in r.metrics]
+    return min(aucs), max(aucs), len(aucs)
+
+
+def pairs(results: Sequence[Result], part: str, *, seed: int = 0, rounds: int = metrics.ROUNDS) -> list[Pair]:
+    """Every pair of models on a part; empty where the runs do not share its clips."""
+    chosen = [result for result in first_seeds(results) if part in result.parts]
+    if len(chosen) < 2 or not same_clips([result.parts[part] for result in chosen]):  # noqa: PLR2004 - a pair
+        return []
+    clips = chosen[0].parts[part]
+    draws = bootstrap.draw(clips.patients, seed=seed, rounds=rounds)
+    logits = [result.parts[part].logits for result in chosen]
+    clustered = delong.clustered(clips.labels, logits, clips.patients)
+    plain = delong.plain(clips.labels, logits)
+    places = list(combinations(range(len(chosen)), 2))
+    found = [bootstrap.auc_difference(draws, clips.labels, logits[a], logits[b]) for a, b in places]
+    corrected = bootstrap.holm([one.p for one in found])
+    return [
+        Pair(
+            one=chosen[a],
+            other=chosen[b],
+            difference=difference,
+            p_holm=p,
+            p_delong_clustered=clustered.p_value(a, b),
+            p_delong_plain=plain.p_value(a, b),
+        )
+        for (a, b), difference, p in zip(places, found, corrected, strict=True)
+    ]
+
+
+def same_clips(parts: Sequence[Predictions]) -> bool:
+    """Whether all scored the same clips with the same labels."""
+    first = parts[0]
+    return all(one.clips == first.clips and one.labels.tolist() == first.labels.tolist() for one in parts)
+
+
+def checked(results: Sequence[Result]) -> list[Result]:
+    """The results in order. Raises ConfigError where two are the same recipe and seed."""
+    seen: dict[tuple[str, int], Result] = {}
+    for result in results:
+        key = (result.recipe.name, result.seed)
+        if key in seen:
+            raise ConfigError(f"compare: {seen[key].folder} and {result.folder} are the same recipe and seed")
+        seen[key] = result
+    return ordered(results)

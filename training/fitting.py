@@ -1,0 +1,65 @@
+"""One run from its clips to its weights: split, fit, and what fit.json says of how the weights came about."""
+
+import json
+import time
+from pathlib import Path
+
+import torch
+
+from dicomqc.core.errors import ConfigError
+from dicomqc.models import registry as published
+from dicomqc.models import weights
+from training import checkpoint, distributed, loop, precision
+from training import run as runs
+from training.data.cines import Clips
+from training.data.splits import Split
+from training.run import FIT, WEIGHTS, Run, Say
+
+
+def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Path) -> None:
+    """Fit the run's network and write its weights, or do nothing where they are there. Raises ConfigError, `loop.Diverged`."""
+    if (run.folder / WEIGHTS).exists():
+        say(f"{run.folder} is trained already")
+        return
+    start = None
+    if run.init:
+        version = published.resolve(run.init, registry)
+        if version.card.spec != run.recipe.spec:
+            raise ConfigError(f"init: {run.init} sees other frames than the recipe's spec")
+        start = weights.load(version).state_dict()
+    clips = run.clips(workers, say)
+    split = run.split(clips)
+    runs.record_split(run, clips, split)
+    train, validation = taught(run, clips, split)
+    steps = run.recipe.steps(len(train))
+    say(
+        f"training {run.recipe.model} on {len(train)} clips in {precision.name(device)} on {device}, {steps} steps; "
+        f"log in {run.folder}/log.jsonl"
+    )
+    began = time.monotonic()
+    model = loop.fit(run.recipe, clips, train, run.folder, run.seed, say, validation=validation, start=start, device=device)
+    facts = {
+        "steps": steps,
+        "epochs": round(sum(p.steps_of(len(train)) * p.batch for p in run.recipe.phases) / max(len(train), 1), 2),
+        "train_clips": len(train),
+        "cohort_clips": len(clips.labels),
+        "device": str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
+        "precision": precision.name(device),
+        "processes": distributed.world().size,
+        "seconds_of_last_process": round(time.monotonic() - began, 1),
+    }
+    if distributed.world().first:
+        (run.folder / FIT).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        checkpoint.save_weights(model, run.folder / WEIGHTS)
+
+
+def taught(run: Run, clips: Clips, split: Split) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What is trained on and validated on: the split's parts, without the kind that the run leaves out."""
+    if not run.without_kind:
+        return split.train, split.validation
+    if run.without_kind not in clips.kinds:
+        raise ConfigError(
+            f"without-kind: no clip is of the kind {run.without_kind}; there are {', '.join(sorted(set(clips.kinds)))}"
+        )
+    kept = [tuple(i for i in part if clips.kinds[i] != run.without_kind) for part in (split.train, split.validation)]
+    return kept[0], kept[1]

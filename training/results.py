@@ -1,0 +1,128 @@
+"""What a run folder says after `evaluate`: read back for tables and figures, without weights, cines or a GPU."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from dicomqc.core.errors import ConfigError
+from training import paper
+from training.bootstrap import Values
+from training.recipe import Recipe
+from training.run import EXAMPLES, FIT, METRICS, PREDICTIONS, SANITY, SPLITS, TABLE_1, reopen
+
+INDEPENDENT: Final = ("independent", "unseen")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions:
+    """One part's clips by id, ascending, so that runs over the same clips are in the same order. Arrays are [N]."""
+
+    clips: tuple[str, ...]
+    patients: tuple[str, ...]
+    kinds: tuple[str, ...]
+    labels: Values
+    logits: Values
+    scores: Values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One evaluated run."""
+
+    folder: Path
+    recipe: Recipe
+    seed: int
+    metrics: Mapping[str, Any]
+    parts: Mapping[str, Predictions]
+    fit: Mapping[str, Any]
+    splits: Mapping[str, Any]
+    table1: Mapping[str, Any] | None
+    sanity: Mapping[str, Any] | None
+    simulated: bool
+
+    @property
+    def model(self) -> str:
+        """The network's name for people."""
+        return paper.MODELS.get(self.recipe.model, self.recipe.model)
+
+    @property
+    def independent(self) -> str | None:
+        """The name of the part that is not of the run's own cohort, if it has one."""
+        return next((name for name in INDEPENDENT if name in self.parts), None)
+
+    @property
+    def examples(self) -> Path:
+        """The clips of Figure 2."""
+        return self.folder / EXAMPLES
+
+
+def read(folder: Path) -> Result:
+    """The results of a run folder. Raises ConfigError where it is not evaluated."""
+    run = reopen(folder)
+    if not (folder / METRICS).exists() or not (folder / PREDICTIONS).exists():
+        raise ConfigError(f"{folder}: not evaluated yet; `evaluate` it first")
+    return Result(
+        folder=folder,
+        recipe=run.recipe,
+        seed=run.seed,
+        metrics=_json(folder / METRICS) or {},
+        parts=_predictions(folder / PREDICTIONS),
+        fit=_json(folder / FIT) or {},
+        splits=_json(folder / SPLITS) or {},
+        table1=_json(folder / TABLE_1),
+        sanity=_json(folder / SANITY),
+        simulated=run.manifest is None,
+    )
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return found
+
+
+def _predictions(path: Path) -> dict[str, Predictions]:
+    with path.open(newline="", encoding="utf-8") as handle:
+        rows = sorted(csv.DictReader(handle), key=lambda row: (row["part"], row["clip"]))
+    names = dict.fromkeys(row["part"] for row in rows)
+    return {name: _part([row for row in rows if row["part"] == name]) for name in names}
+
+
+def _part(rows: Sequence[Mapping[str, str]]) -> Predictions:
+    def numbers(column: str) -> Values:
+        return np.array([float(row[column]) for row in rows])
+
+    return Predictions(
+        clips=tuple(row["clip"] for row in rows),
+        patients=tuple(row["patient"] for row in rows),
+        kinds=tuple(row["kind"] for row in rows),
+        labels=numbers("unsatisfactory"),
+        logits=numbers("logit"),
+        scores=numbers("p_unsatisfactory"),
+    )
+
+
+def cuts(result: Result) -> list[str]:
+    """What a run has less of than the paper's recipe; empty for the full one."""
+    recipe, found = result.recipe, []
+    expected = paper.RECIPES.get(recipe.model)
+    if expected is None:
+        return [f"{result.model}: no model of the paper"]
+    if recipe.schedule != "paper":
+        found.append("another schedule than the paper's")
+    rate, decay, batch = expected
+    if (rate is not None and recipe.learning_rate != rate) or recipe.weight_decay != decay:
+        found.append(f"learning rate {recipe.learning_rate:g}, weight decay {recipe.weight_decay:g}")
+    if any(phase.batch != batch for phase in recipe.phases):
+        found.append(f"batches of {', '.join(str(phase.batch) for phase in recipe.phases)} instead of {batch}")
+    epochs = result.fit.get("epochs", 0)
+    if epochs <= paper.EPOCHS:
+        found.append(f"{epochs:g} epochs instead of more than {paper.EPOCHS}")
+    clips = result.fit.get("cohort_clips", 0)
+    if clips < paper.CLIPS:
+        found.append(f"{clips} clips instead of {paper.CLIPS:,}")
+    return [f"{result.model}: {', '.join(found)}"] if found else []
