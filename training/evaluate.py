@@ -71,6 +71,7 @@ def evaluate(run: Run, workers: int, say: Say, *, device: torch.device, independ
     parts = [validation, scored("test", clips, split.test)]
     if independent is not None:
         other = run.read(independent, "independent", workers, say)
+        _apart(clips, other)
         parts.append(scored("independent", other, tuple(range(len(other.labels)))))
     elif run.manifest is None:
         other = run.unseen(workers, say)
@@ -83,6 +84,14 @@ def evaluate(run: Run, workers: int, say: Say, *, device: torch.device, independ
     _write_examples(run.folder / EXAMPLES, parts[-1], frozen["threshold"])
     (run.folder / METRICS).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found
+
+
+def _apart(own: Clips, other: Clips) -> None:
+    """Raise ConfigError where an independent cohort shares a patient or a picture with the run's own."""
+    for what, mine, theirs in (("patients", own.patients, other.patients), ("pictures", own.pixels, other.pixels)):
+        shared = set(mine) & set(theirs)
+        if shared:
+            raise ConfigError(f"independent: {len(shared)} {what} are in the run's own cohort too")
 
 
 def check(run: Run, workers: int, say: Say, *, device: torch.device) -> dict[str, float]:

@@ -54,7 +54,7 @@ def test_coronary_dominance_takes_the_category_from_folder_or_flag_and_only_righ
         ("unsatisfactory", "bad quality"): 2,
         ("satisfactory", "normal"): 3,
     }
-    assert len({row["patient_id"] for row in rows}) == 4
+    assert len({row["patient_hash"] for row in rows}) == 4
     assert set(said[:-1]) == {
         "left out: 1 views that are not of the right artery",
         "left out: 1 views of the category artifact",
@@ -84,12 +84,12 @@ def test_cadica_gives_satisfactory_clips_and_the_others_only_when_asked(tmp_path
             cv2.imwrite(str(root / video / f"x_{number:05d}.png"), frame.astype(np.uint8))
     rows, said = _run("cadica", root, tmp_path)
     assert [(row["label"], row["kind"]) for row in rows] == [("satisfactory", "selected")] * 2
-    assert len({row["patient_id"] for row in rows}) == 2
+    assert len({row["patient_hash"] for row in rows}) == 2
     assert "left out: 1 videos that were not selected" in said
     rows, _ = _run("cadica", root, tmp_path, non_selected_unsatisfactory=True)
     assert Counter(row["label"] for row in rows) == {"satisfactory": 2, "unsatisfactory": 1}
     # The two videos of one patient stay one patient.
-    assert len({row["patient_id"] for row in rows}) == 2
+    assert len({row["patient_hash"] for row in rows}) == 2
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])

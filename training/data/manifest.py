@@ -19,7 +19,7 @@ from dicomqc.sample.spec import FrameSpec
 from training.data.headers import Person, hashed, read_person
 
 PARTS: Final = ("train", "validation", "test")
-COLUMNS: Final = ("path", "label", "patient_id", "kind", "reason", "twin", "split")
+COLUMNS: Final = ("path", "label", "patient_id", "patient_hash", "kind", "reason", "twin", "split")
 _SHOWN: Final = 10
 
 
@@ -90,7 +90,8 @@ def _entry(manifest: Path, line: int, row: dict[str, str | None]) -> Entry:
         # An unknown label is reported with all other problems of its line.
         path=(manifest.parent / text["path"]).absolute() if text["path"] else Path(),
         label=Label(label) if label in set(Label) else Label.SATISFACTORY,
-        patient=hashed(text["patient_id"]),
+        # Manifests that were written here have the hash alone.
+        patient=text["patient_hash"] or hashed(text["patient_id"]),
         kind=text["kind"],
         reason=text["reason"],
         twin=text["twin"],
@@ -185,10 +186,10 @@ def _left_out(entry: Entry, refused: Refused) -> LeftOut:
 
 
 def write(entries: Sequence[Entry], path: Path) -> None:
-    """Write a manifest with absolute paths; patients are written as the hashes that they already are."""
+    """Write a manifest with absolute paths and the patients' hashes."""
     with path.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
         writer.writerow(COLUMNS)
         for one in entries:
             where = one.path.absolute()
-            writer.writerow((where, one.label.value, one.patient, one.kind, one.reason, one.twin, one.split))
+            writer.writerow((where, one.label.value, "", one.patient, one.kind, one.reason, one.twin, one.split))
