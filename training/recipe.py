@@ -38,7 +38,8 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """One run. `patients`, `unseen_patients` and `unsatisfactory` are of the simulated cohorts, where no manifest is given.
+    """One run. `patients`, `unseen_patients` and `unsatisfactory` are of the simulated cohorts, where no manifest is given; with
+    `twins` above 0 that share of the cines comes in pairs that differ in one cause, and both labels are meant equally often.
 
     `schedule` carry: AdamW, the rate rises over `warmup` of all steps and falls by a cosine. `paper`: Adam, the rate falls by
     `gamma` every `step_epochs` epochs. `ema` is the averaged weights' decay per step (0: none). `kind_loss` weighs the second
@@ -56,6 +57,7 @@ class Recipe:
     patients: int = 260
     unseen_patients: int = 60
     unsatisfactory: float = 0.45
+    twins: float = 0.0
     schedule: Literal["carry", "paper"] = "carry"
     warmup: float = 0.0
     step_epochs: int = 30
@@ -96,8 +98,8 @@ def _checked(kind: type, value: object, where: str) -> dict[str, Any]:
 
 _AT_LEAST_ONE: Final = ("patients", "unseen_patients", "step_epochs", "checkpoint_steps", "threads")
 _AT_LEAST_NONE: Final = ("reestimate_clips", "validate_epochs", "micro_batch", "margin")
-_NUMBERS: Final = ("unsatisfactory", "learning_rate", "weight_decay", "warmup", "gamma", "ema", "dropout", "kind_loss")
-_BELOW_ONE: Final = ("warmup", "ema", "dropout")
+_NUMBERS: Final = ("unsatisfactory", "twins", "learning_rate", "weight_decay", "warmup", "gamma", "ema", "dropout", "kind_loss")
+_BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout")
 
 
 def _usable(recipe: Recipe) -> Recipe:

@@ -106,7 +106,10 @@ class Run:
             writer.writerows(asdict(one) for one in left_out)
 
     def _simulated(self, name: str, seed: int, patients: int, workers: int, say: Say) -> Clips:
-        plans = cohort.plan(seed, patients, unsatisfactory=self.recipe.unsatisfactory)
+        if self.recipe.twins > 0:
+            plans = cohort.balanced(seed, patients, twins=self.recipe.twins)
+        else:
+            plans = cohort.plan(seed, patients, unsatisfactory=self.recipe.unsatisfactory)
         progress = _progress(name, "clips rendered", say)
         return sources.from_plans(
             plans, self.recipe.spec, self.cache, margin=self.recipe.margin, workers=workers, progress=progress

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from dicomqc.core.errors import ConfigError
-from dicomqc.phantom import cohort
+from dicomqc.phantom import cohort, files, sight
 from dicomqc.sample.spec import X3D_S
 from training.data import headers, manifest, sources, table1
 from training.data.manifest import Label
@@ -15,10 +15,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four patients of one cine each, two of them unsatisfactory, and one that is too short."""
     made = tmp_path_factory.mktemp("cohort")
     plans = cohort.plan(3, 60, unsatisfactory=0.5, ineligible=0.3, cines=(1, 1))
-    good = [p for p in plans if p.satisfactory and p.eligible][:2]
-    bad = [p for p in plans if not p.satisfactory and p.eligible][:2]
+    seen = {p.sop_instance_uid: sight.judge(p).satisfactory for p in plans[:20] if p.eligible}
+    good = [p for p in plans if seen.get(p.sop_instance_uid) is True][:2]
+    bad = [p for p in plans if seen.get(p.sop_instance_uid) is False][:2]
     short = [p for p in plans if p.frames < 47][:1]
-    cohort.write([*good, *bad, *short], made, workers=2)
+    files.write([*good, *bad, *short], made, workers=2)
     return made
 
 

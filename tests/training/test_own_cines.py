@@ -10,7 +10,7 @@ import yaml
 from torch import nn
 
 from dicomqc.models import registry, zoo
-from dicomqc.phantom import cohort
+from dicomqc.phantom import cohort, files
 from training import __main__ as program
 
 _FOLDER = Path(__file__).resolve().parents[2] / "config" / "training"
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Thirty patients' cines and a CSV with path and label alone."""
     made = tmp_path_factory.mktemp("own")
     plans = [plan for plan in cohort.plan(3, 34, unsatisfactory=0.5, cines=(1, 1)) if plan.eligible]
-    cohort.write(plans, made / "cines", workers=2)
+    files.write(plans, made / "cines", workers=2)
     with (made / "cines" / "labels.csv").open(encoding="utf-8", newline="") as handle:
         rows = list(csv.DictReader(handle))
     (made / "cines" / "mine.csv").write_text(
@@ -82,7 +82,7 @@ def test_published_weights_are_the_start_of_a_refresh_and_an_independent_cohort_
     run = folder / "runs" / "first"
     assert _fit(folder, run="runs/first") == 0
     other = cohort.plan(4, 6, unsatisfactory=0.5, cines=(2, 2))
-    cohort.write(other, tmp_path / "other", workers=2)
+    files.write(other, tmp_path / "other", workers=2)
     assert program.main(["evaluate", "--run", str(run), "--manifest", str(tmp_path / "other" / "labels.csv")]) == 0
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["independent"]["clips"] == 12
