@@ -38,9 +38,9 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """One run. `patients`, `unseen_patients` and `unsatisfactory` are of the simulated cohorts, where no manifest is given; with
-    `twins` above 0 that share of the cines comes in pairs that differ in one cause, and both labels are meant equally often.
+    """One run. `patients`, `unseen_patients`, `unsatisfactory` and `twins` are of the simulated cohorts, without a manifest.
 
+    `twins` above 0: that share of the cines comes in pairs that differ in one cause, and both labels are meant equally often.
     `schedule` carry: AdamW, the rate rises over `warmup` of all steps and falls by a cosine. `paper`: Adam, the rate falls by
     `gamma` every `step_epochs` epochs. `ema` is the averaged weights' decay per step (0: none). `kind_loss` weighs the second
     lesson, which kind a clip is. Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best

@@ -56,7 +56,7 @@ def test_json_has_a_row_a_model_and_engine_with_the_promised_keys() -> None:
     assert [(r["name"], r["engine"]) for r in rows] == [("x3d_s", "torch"), ("x3d_s", "openvino")]
     for row in rows:
         assert {"parameters", "macs", "macs_clip", "ms_per_clip", "fps", "threads"} <= set(row)
-        assert row["fps"] == pytest.approx(1000 * 16 / row["ms_per_clip"], rel=0.01)
+        assert row["fps"] == pytest.approx(1000 * 16 / row["ms_per_clip"], rel=0.001, abs=0.06)
         assert row["parameters"] == 2_976_723
 
 
