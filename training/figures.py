@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from training import compare, metrics
+from training.data.manifest import PARTS
 from training.results import Result
 
 _STYLE: Final[Mapping[str, Any]] = {
@@ -113,9 +114,8 @@ def workflow(result: Result) -> Figure:
     lines = [
         "Cines as DICOM\n15 fps, at least 47 frames",
         f"Frames {numbers[0]}, {numbers[1]}, … {numbers[-1]}\n{len(numbers)} × {spec.size} × {spec.size}",
-        "Split by patient\n"
-        + ", ".join(f"{name} {parts[name]['clips']}" for name in ("train", "validation", "test") if name in parts),
-        f"{result.model}\n{result.fit.get('epochs', 0):g} epochs",
+        "Split by patient\n" + "\n".join(f"{name} {parts[name]['clips']:,}" for name in PARTS if name in parts),
+        f"{result.model}\n{result.fit.get('epochs', 0):.3g} epochs",
         f"Threshold {result.metrics['threshold']:.3f}\nby F1 on validation",
         "Satisfactory: delivered\nUnsatisfactory: held back",
     ]

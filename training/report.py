@@ -82,7 +82,8 @@ def _body(runs: Sequence[Result], counted: Sequence[dict[str, object]], drawn: d
     ]
     blocks = []
     for table in made:
-        blocks += [Block(heading=table.title), Block(table=table), *(Block(text=f"Note: {note}") for note in table.notes)]
+        shown = [Block(table=table)] if table.rows else []
+        blocks += [Block(heading=table.title), *shown, *(Block(text=f"Note: {note}") for note in table.notes)]
     for name, path in sorted(drawn.items()):
         title = f"Figure {name.removeprefix('figure')}"
         blocks += [Block(heading=title), Block(figure=path, text=_CAPTIONS[name])]

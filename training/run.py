@@ -75,8 +75,15 @@ class Run:
         return self._simulated("unseen", self.unseen_seed, self.recipe.unseen_patients, workers, say)
 
     def split(self, clips: Clips) -> Split:
-        """The patient-level split of the cohort."""
-        return splits.split(clips, self.seed)
+        """The patient-level split of the cohort. Raises ConfigError where it is not the one that was recorded."""
+        made = splits.split(clips, self.seed)
+        if (self.folder / SPLITS).exists():
+            kept = json.loads((self.folder / SPLITS).read_text(encoding="utf-8"))
+            changed = [n for n, part in made.parts().items() if kept[n]["sha256"] != splits.digest(clips.patients, part)]
+            # Another code or a file that went missing: what was trained on must not become a test.
+            if changed:
+                raise ConfigError(f"{self.folder}: {' and '.join(changed)} are not the clips that this run began with")
+        return made
 
     def read(self, path: Path, name: str, workers: int, say: Say) -> Clips:
         """The clips of a manifest's cines; says, and writes to left_out.csv, what cannot be used."""

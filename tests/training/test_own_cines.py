@@ -123,6 +123,26 @@ def test_another_manifest_or_seed_in_the_same_folder_is_refused(folder: Path, ca
     assert "another recipe, manifest, start or seed" in caplog.text
 
 
+def test_a_run_whose_cines_went_missing_does_not_test_on_what_it_was_trained_on(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = (folder / "cines" / "mine.csv").read_text(encoding="utf-8").splitlines()[1:]
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    lines = ["path,label"]
+    for number, row in enumerate(rows):
+        path, label = row.split(",")
+        (copies / f"{number}.dcm").write_bytes((folder / "cines" / path).read_bytes())
+        lines.append(f"{number}.dcm,{label}")
+    (copies / "mine.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    where = ["--recipe", str(folder / "small.yaml"), "--run", str(tmp_path / "run")]
+    assert program.main(["fit", "--manifest", str(copies / "mine.csv"), *where]) == 0
+    for number in range(3):
+        (copies / f"{number}.dcm").write_bytes(b"damaged")
+    assert program.main(["evaluate", "--run", str(tmp_path / "run")]) == 2
+    assert "are not the clips that this run began with" in caplog.text
+
+
 def test_steps_out_of_order_say_which_comes_first(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert program.main(["evaluate", "--run", str(tmp_path)]) == 2
     assert "no run; `fit` begins one" in caplog.text

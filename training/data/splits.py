@@ -16,6 +16,8 @@ from training.data.cines import Clips
 from training.data.manifest import PARTS
 
 SHARES: Final = (0.70, 0.15, 0.15)
+_PASSES: Final = 10
+_WORTH: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,23 +119,56 @@ def _share_out(counts: NDArray[np.float64], given: dict[int, int], names: Sequen
     """The part of each group: the rare and large first, each to the part that is relatively emptiest in what it brings."""
     if len(counts) < len(SHARES):
         raise ConfigError(f"split: {len(counts)} independent patients cannot be shared over {', '.join(PARTS)}")
-    relative = counts / counts.sum(axis=0)
-    part = np.full(len(counts), -1, dtype=np.int64)
-    filled = np.zeros((len(SHARES), counts.shape[1]))
-    for group, place in given.items():
-        part[group] = place
-        filled[place] += relative[group]
+    # By name and then by the seed, so that the order of clips decides nothing.
+    by_name = np.array(sorted(range(len(counts)), key=lambda group: names[group]))
+    order = by_name[np.random.default_rng(seed).permutation(len(counts))]
+    relative = (counts / counts.sum(axis=0))[order]
+    part = np.array([given.get(int(group), -1) for group in order])
+    free = part < 0
+    filled = np.stack([relative[part == place].sum(axis=0) for place in range(len(SHARES))])
     shares = np.array(SHARES)[:, None]
-    shuffled = np.array(sorted(range(len(counts)), key=lambda g: names[g]))[
-        np.random.default_rng(seed).permutation(len(counts))
-    ]
-    for group in shuffled[np.argsort(-relative[shuffled].max(axis=1), kind="stable")]:
-        if part[group] < 0:
-            # Filled beyond its share after taking the group: the part where that is least takes it.
-            after = (filled + relative[group]) / shares
-            part[group] = int(np.argmin((after * relative[group]).sum(axis=1)))
-            filled[part[group]] += relative[group]
-    return part
+    for row in np.argsort(-relative.max(axis=1), kind="stable"):
+        if free[row]:
+            after = (filled + relative[row]) / shares
+            part[row] = int(np.argmin((after * relative[row]).sum(axis=1)))
+            filled[part[row]] += relative[row]
+    _exchange(relative, part, free, filled)
+    found = np.empty_like(part)
+    found[order] = part
+    return found
+
+
+def _exchange(
+    relative: NDArray[np.float64], part: NDArray[np.int64], free: NDArray[np.bool_], filled: NDArray[np.float64]
+) -> None:
+    """Let groups change places, or move, as long as the parts come nearer to their shares; `part` and `filled` change."""
+    parts = len(SHARES)
+    shares = np.array(SHARES)[:, None]
+    # Nobody, in every part: changing places with it is moving.
+    rows = np.concatenate([relative, np.zeros((parts, relative.shape[1]))])
+    where = np.concatenate([part, np.arange(parts)])
+    open_ = np.concatenate([free, np.ones(parts, bool)])
+    for _ in range(_PASSES):
+        moved = False
+        for row in np.flatnonzero(free):
+            mine, gain = where[row], rows - rows[row]
+            here = ((filled[mine] + gain - shares[mine]) ** 2).sum(axis=1) / SHARES[mine]
+            there = ((filled[where] - gain - shares[where]) ** 2).sum(axis=1) / shares[where, 0]
+            now = ((filled - shares) ** 2).sum(axis=1) / shares[:, 0]
+            change = here + there - now[mine] - now[where]
+            change[(where == mine) | ~open_] = 0.0
+            other = int(np.argmin(change))
+            if change[other] < -_WORTH:
+                filled[mine] += gain[other]
+                filled[where[other]] -= gain[other]
+                if other < len(part):
+                    where[row], where[other] = where[other], mine
+                else:
+                    where[row] = where[other]
+                moved = True
+        if not moved:
+            break
+    part[:] = where[: len(part)]
 
 
 def digest(patients: Sequence[str], indices: Sequence[int]) -> str:

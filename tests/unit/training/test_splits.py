@@ -46,8 +46,8 @@ def test_labels_and_kinds_are_shared_out_evenly(seed: int) -> None:
     for indices, share in zip(splits.split(clips, seed).parts().values(), splits.SHARES, strict=True):
         for kind in ("graft", "aorta"):
             whole = clips.kinds.count(kind)
-            assert sum(clips.kinds[i] == kind for i in indices) == pytest.approx(share * whole, abs=2.5)
-        assert clips.labels[list(indices)].sum() == pytest.approx(share * clips.labels.sum(), abs=3)
+            assert sum(clips.kinds[i] == kind for i in indices) == pytest.approx(share * whole, abs=1.5)
+        assert clips.labels[list(indices)].sum() == pytest.approx(share * clips.labels.sum(), abs=1)
         assert sum(clips.kinds[i] == "rare" for i in indices) >= 1
 
 
