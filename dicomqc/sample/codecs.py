@@ -16,6 +16,7 @@ from dicomqc.core.cine import Refusal
 from dicomqc.core.errors import ConfigError
 from dicomqc.sample.encapsulation import without_padding
 from dicomqc.sample.guards import CodedSize, coded_size
+from dicomqc.sample.jpeg2000 import refuse_fine_cuts
 from dicomqc.sample.rejection import Rejected
 from dicomqc.sample.syntaxes import Coding
 from dicomqc.sample.voi import StoredValues
@@ -58,7 +59,10 @@ def decode_frame(
     expected = CodedSize(rows=rows, columns=columns, precision=size.precision, components=1)
     if size != expected or not stored.bits_stored <= size.precision <= stored.bits_allocated:
         raise Rejected(Refusal.DAMAGED_PIXEL_DATA, "a frame's own rows, columns, bits or components are not the data set's")
-    options: dict[str, object] = {"numthreads": 1} if coding is Coding.JPEG_2000 else {}
+    options: dict[str, object] = {}
+    if coding is Coding.JPEG_2000:
+        refuse_fine_cuts(whole)
+        options["numthreads"] = 1
     if out is not None and coding in _INTO_MEMORY and (size.precision > _BITS_PER_BYTE) == (out.dtype.itemsize > 1):
         options["out"] = out.view(f"u{out.dtype.itemsize}")
     values = _call(coding, whole, **options)
