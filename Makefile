@@ -8,7 +8,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint $(PIN
 TORCH := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 READY := $(VENV)/.installed
 
-.PHONY: demo test check lint types unit contracts integration faults e2e serve bench weights clean
+.PHONY: demo test check lint types unit contracts integration faults e2e serve bench fuzz-decode weights clean
 
 demo: $(READY)
 	$(BIN)/dicomqc demo
@@ -45,6 +45,10 @@ serve: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
+
+# 10,000 mutated streams for each transfer syntax; for parts: .venv/bin/python -m tests.benchmarks.fuzz_decode --help
+fuzz-decode: $(READY)
+	$(BIN)/python -m tests.benchmarks.fuzz_decode
 
 weights: $(READY)
 	OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0 $(BIN)/python -m training weights --seed 20260
