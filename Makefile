@@ -8,7 +8,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint $(PIN
 TORCH := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 READY := $(VENV)/.installed
 
-.PHONY: demo test check lint types unit contracts integration faults e2e serve bench bench-gpu weights clean
+.PHONY: demo test check lint types unit contracts integration faults e2e serve bench bench-gpu fuzz-decode weights clean
 
 demo: $(READY)
 	$(BIN)/dicomqc demo
@@ -50,8 +50,12 @@ bench: $(READY)
 bench-gpu: $(READY)
 	$(BIN)/python -m tests.benchmarks.bench_gpu
 
+# 10,000 mutated streams for each transfer syntax; for parts: .venv/bin/python -m tests.benchmarks.fuzz_decode --help
+fuzz-decode: $(READY)
+	$(BIN)/python -m tests.benchmarks.fuzz_decode
+
 weights: $(READY)
-	OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0 $(BIN)/python -m training weights --seed 20260
+	OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0 $(BIN)/python -m training weights --seed 20261 --init x3d-s-demo@1.0.0
 
 # torch first and by itself, so that --index-url reaches nothing else; torchvision's own requirement of it is then met.
 $(READY): pyproject.toml $(PINS)

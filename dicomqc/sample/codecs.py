@@ -16,6 +16,7 @@ from dicomqc.core.cine import Refusal
 from dicomqc.core.errors import ConfigError
 from dicomqc.sample.encapsulation import without_padding
 from dicomqc.sample.guards import CodedSize, coded_size
+from dicomqc.sample.jpeg2000 import refuse_fine_cuts
 from dicomqc.sample.rejection import Rejected
 from dicomqc.sample.syntaxes import Coding
 from dicomqc.sample.voi import StoredValues
@@ -29,16 +30,28 @@ _DECODERS: Final = {
     Coding.JPEG_LS: "jpegls_decode",
     Coding.JPEG_2000: "jpeg2k_decode",
 }
+# Whose answer is unsigned always; OpenJPEG's has the sign that the codestream declares.
+_INTO_MEMORY: Final = frozenset({Coding.JPEG, Coding.JPEG_LOSSLESS, Coding.JPEG_LS})
 
 
-def decode_frame(frame: bytes, coding: Coding, *, rows: int, columns: int, stored: StoredValues) -> NDArray[np.generic]:
+def decode_frame(
+    frame: bytes,
+    coding: Coding,
+    *,
+    rows: int,
+    columns: int,
+    stored: StoredValues,
+    out: NDArray[np.generic] | None = None,
+) -> NDArray[np.generic]:
     """One coded frame to integers [rows, columns] as the codec gives them (8 or 16 bits, either sign). Raises `Rejected`.
+
+    `out` [rows, columns] is memory that the answer may use where the codec's type fits: new pages for every frame cost time.
 
     The frame must end in its marker and declare the data set's rows and columns, one component and a precision between
     BitsStored and BitsAllocated: some writers code 10 stored bits with a precision of 16.
     """
     if coding is Coding.RLE:
-        return _rle(frame, rows, columns, stored.bits_allocated)
+        return _rle(frame, rows, columns, stored.bits_allocated, out)
     whole = without_padding(frame)
     if whole is None:
         raise Rejected(Refusal.DAMAGED_PIXEL_DATA, "a frame does not end in its end-of-image marker")
@@ -46,19 +59,25 @@ def decode_frame(frame: bytes, coding: Coding, *, rows: int, columns: int, store
     expected = CodedSize(rows=rows, columns=columns, precision=size.precision, components=1)
     if size != expected or not stored.bits_stored <= size.precision <= stored.bits_allocated:
         raise Rejected(Refusal.DAMAGED_PIXEL_DATA, "a frame's own rows, columns, bits or components are not the data set's")
-    options = {"numthreads": 1} if coding is Coding.JPEG_2000 else {}
+    options: dict[str, object] = {}
+    if coding is Coding.JPEG_2000:
+        refuse_fine_cuts(whole)
+        options["numthreads"] = 1
+    if out is not None and coding in _INTO_MEMORY and (size.precision > _BITS_PER_BYTE) == (out.dtype.itemsize > 1):
+        options["out"] = out.view(f"u{out.dtype.itemsize}")
     values = _call(coding, whole, **options)
     if values.shape != (rows, columns) or values.dtype.kind not in "iu":
         raise Rejected(Refusal.DAMAGED_PIXEL_DATA, "a decoded frame is not a grey image of the data set's size")
     return values
 
 
-def _rle(frame: bytes, rows: int, columns: int, bits_allocated: int) -> NDArray[np.generic]:
+def _rle(frame: bytes, rows: int, columns: int, bits_allocated: int, memory: NDArray[np.generic] | None) -> NDArray[np.generic]:
     """PS3.5 annex G: one segment a byte of the sample; the output buffer bounds what a damaged frame can expand to."""
     depth = bits_allocated // _BITS_PER_BYTE
     if int.from_bytes(frame[:4], "little") != depth:
         raise Rejected(Refusal.DAMAGED_PIXEL_DATA, "an RLE frame has the wrong number of segments")
-    out = np.empty(rows * columns * depth, dtype=np.uint8)
+    size = rows * columns * depth
+    out = np.empty(size, dtype=np.uint8) if memory is None else memory.view(np.uint8).reshape(size)
     values = _call(Coding.RLE, frame, np.dtype(f"<u{depth}"), out=out)
     if len(values) != len(out):
         raise Rejected(Refusal.DAMAGED_PIXEL_DATA, "an RLE frame ends before its last row")

@@ -4,6 +4,8 @@ Everything between a stored value and its grey level is one look-up table, so th
 stored value → VOI LUT or window → MONOCHROME1 inversion. Modality and Pixel Intensity LUTs are not display LUTs here.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,9 @@ from numpy.typing import NDArray
 from dicomqc.sample.voi import StoredValues, Voi, VoiTable, Window, WindowFunction
 
 _WHITE = 255.0
+_UNCHANGED = np.arange(256, dtype=np.uint8)
+# As many channels as OpenCV's area filter takes; it walks its table of weights once for all of them.
+_CHANNELS = 4
 
 
 def display_lut(voi: Voi, stored: StoredValues) -> NDArray[np.uint8]:
@@ -35,28 +40,34 @@ def display_lut(voi: Voi, stored: StoredValues) -> NDArray[np.uint8]:
 
 
 def to_display(stored: NDArray[np.generic], lut: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Frames of stored values [T,H,W] (8 or 16 bits, either sign) to grey levels uint8 [T,H,W] by `display_lut`'s table."""
+    """Frames of stored values [T,H,W] or [H,W] (8 or 16 bits, either sign) to grey levels uint8 by `display_lut`'s table.
+
+    Where the table changes nothing, the answer is the same memory.
+    """
     patterns = np.ascontiguousarray(stored).view(np.uint8 if stored.dtype.itemsize == 1 else np.uint16)
     if len(lut) != 1 << (8 * patterns.dtype.itemsize):
         raise ValueError(f"a table of {len(lut)} entries cannot show {patterns.dtype} pixels")
+    if patterns.dtype == np.uint8 and np.array_equal(lut, _UNCHANGED):
+        return np.asarray(patterns, dtype=np.uint8)
     grey = cv2.LUT(patterns.reshape(-1, patterns.shape[-1]), lut)
     return np.asarray(grey, dtype=np.uint8).reshape(patterns.shape)
 
 
-def resize(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Frames uint8 [T,H,W] to uint8 [T,size,size], cv2 INTER_AREA.
+def resize(frames: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Frames uint8 [T,H,W], or T of [H,W], to uint8 [T,size,size], cv2 INTER_AREA.
 
     Frames that are not square are stretched (the paper: "resized to 160x160", without a crop), so that the whole field stays
     in view. An axis shorter than `size` grows by INTER_LINEAR after the other has shrunk: area filtering only repeats pixels
-    when it grows.
+    when it grows. Four frames at a time go as the channels of one picture: the same grey levels in about half the time.
     """
     out = np.empty((len(frames), size, size), dtype=np.uint8)
-    height, width = frames.shape[1:]
-    for source, target in zip(frames, out, strict=True):
-        shrunk = cv2.resize(source, (min(width, size), min(height, size)), interpolation=cv2.INTER_AREA)
-        target[...] = (
-            shrunk if shrunk.shape == (size, size) else cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR)
-        )
+    for first in range(0, len(frames), _CHANNELS):
+        planes = list(frames[first : first + _CHANNELS])
+        height, width = planes[0].shape
+        picture = cv2.resize(cv2.merge(planes), (min(width, size), min(height, size)), interpolation=cv2.INTER_AREA)
+        if picture.shape[:2] != (size, size):
+            picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)
+        cv2.split(picture, list(out[first : first + _CHANNELS]))
     return out
 
 

@@ -15,6 +15,8 @@ from dicomqc.sample.syntaxes import Coding
 _START_OF_IMAGE: Final = b"\xff\xd8"
 _START_OF_CODESTREAM: Final = b"\xff\x4f\xff\x51"
 _MARKER: Final = 0xFF
+# Segments and fill bytes before the frame header: real writers need a dozen, and each is a step in Python.
+_MOST_SEGMENTS: Final = 1024
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 # The frame markers that each family may hold: sequential DCT (SOF0, SOF1), lossless (SOF3), JPEG-LS (SOF55).
 _FRAME_MARKERS: Final = {
@@ -52,7 +54,9 @@ def _sof(frame: bytes, coding: Coding) -> CodedSize | None:
     if not frame.startswith(_START_OF_IMAGE):
         return None
     at = len(_START_OF_IMAGE)
-    while frame[at] == _MARKER:
+    for _ in range(_MOST_SEGMENTS):
+        if frame[at] != _MARKER:
+            break
         marker = frame[at + 1]
         if marker == _MARKER:
             at += 1

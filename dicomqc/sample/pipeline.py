@@ -3,20 +3,28 @@
 The order is the same for every cine; a cine is refused by the first step that cannot go on, and never raises for its content.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dicomqc.core.cine import CineHeader, Eligible, Refused
-from dicomqc.sample.decode import decode_frames
+from dicomqc.sample.bits import container
+from dicomqc.sample.decode import open_frames, places_of
 from dicomqc.sample.display import display_lut, resize, to_display
-from dicomqc.sample.header import read_header
+from dicomqc.sample.header import Inspected, read_header
+from dicomqc.sample.limits import DEFAULT_LIMITS
+from dicomqc.sample.rejection import Rejected
 from dicomqc.sample.select import eligibility
 from dicomqc.sample.spec import FrameSpec
+
+# `resize` takes four frames in one go; of larger ones, four would take memory for nothing.
+_TOGETHER: Final = 4
+_LARGE_PIXELS: Final = 1 << 22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +60,29 @@ def _sample(
     decision = eligibility(inspected.header, spec, short)
     if isinstance(decision, Refused):
         return inspected.header, decision, None
-    stored = decode_frames(path, inspected, decision.frame_numbers)
-    if isinstance(stored, Refused):
-        return inspected.header, stored, None
-    frames = resize(to_display(stored, display_lut(inspected.voi, inspected.stored)), spec.size)
+    frames = _shown(path, inspected, decision.frame_numbers, spec.size)
+    if isinstance(frames, Refused):
+        return inspected.header, frames, None
     # Training and node share clips between threads; whoever wants to write must copy.
     frames.flags.writeable = False
     return inspected.header, decision, frames
+
+
+def _shown(path: Path, inspected: Inspected, numbers: Sequence[int], size: int) -> NDArray[np.uint8] | Refused:
+    """The displayed and resized frames [T,size,size]; a few at a time, so that they are still in the processor's cache."""
+    out = np.empty((len(numbers), size, size), dtype=np.uint8)
+    try:
+        with open_frames(path, inspected, numbers, DEFAULT_LIMITS) as frames:
+            lut, places = display_lut(inspected.voi, inspected.stored), places_of(numbers)
+            rows, columns, _ = inspected.shape
+            step = _TOGETHER if rows * columns <= _LARGE_PIXELS else 1
+            memory = np.empty((step, rows, columns), dtype=container(inspected.stored))
+            wanted = list(places)
+            for first in range(0, len(wanted), step):
+                part = wanted[first : first + step]
+                grey = [to_display(frames.stored(frames.read(n), m), lut) for n, m in zip(part, memory, strict=False)]
+                for number, frame in zip(part, resize(grey, size), strict=True):
+                    out[places[number]] = frame
+    except Rejected as error:
+        return error.refused()
+    return out

@@ -42,13 +42,16 @@ class Source:
 
 
 @contextmanager
-def open_source(path: Path, limits: Limits) -> Iterator[Source]:
-    """The data set of the file at `path`. Bad content raises `Rejected`; a file that cannot be opened or read, OSError."""
+def open_source(path: Path, limits: Limits, *, buffered: bool = True) -> Iterator[Source]:
+    """The data set of the file at `path`. Bad content raises `Rejected`; a file that cannot be opened or read, OSError.
+
+    Buffered for a header, whose elements lie side by side; not for frames, which lie far apart.
+    """
     # A pipe would be waited for and a device never ends: neither has offsets. A folder cannot be opened, which says so itself.
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise Rejected(Refusal.NOT_DICOM, "a pipe or a device")
-    with path.open("rb") as file:
+    with path.open("rb", buffering=-1 if buffered else 0) as file:
         size = os.fstat(file.fileno()).st_size
         walk = Walk(file, size, limits)
         at, meta = _file_meta(walk)

@@ -14,32 +14,11 @@ from dicomqc.sample.codecs import decode_frame
 from dicomqc.sample.rejection import Rejected
 from dicomqc.sample.syntaxes import SYNTAXES
 from dicomqc.sample.voi import StoredValues
+from tests.support.mutants import mutant
 from tests.support.sample_cines import EXACT_CODED, LOSSY, encode, moving_clip
 
 MUTANTS = 250
 LONGEST_SECONDS = 5.0
-
-
-def mutant(frame: bytes, random: np.random.Generator) -> bytes:
-    """`frame` with bytes changed, removed, doubled or cut off; half of the damage falls on its first 80 bytes."""
-    data = bytearray(frame)
-    for _ in range(random.integers(1, 6)):
-        at = int(random.integers(0, min(len(data), 80) if random.random() < 0.5 else len(data)))
-        kind = random.integers(0, 5)
-        if kind == 0:
-            data[at] = int(random.integers(0, 256))
-        elif kind == 1:
-            data[at] ^= 1 << int(random.integers(0, 8))
-        elif kind == 2:
-            del data[at : at + int(random.integers(1, 9))]
-        elif kind == 3:
-            data[at:at] = data[at : at + int(random.integers(1, 30))]
-        else:
-            del data[at:]
-            # Half of the cut frames get their marker back, so that the decoder itself has to notice.
-            data += b"\xff\xd9" if random.random() < 0.5 else b""
-        data = data or bytearray(b"\0")
-    return bytes(data)
 
 
 @pytest.mark.parametrize("bits", [8, 12])

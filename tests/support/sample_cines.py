@@ -136,6 +136,14 @@ def add(ds: Dataset, keyword: str, value: Any) -> None:
     ds.add(DataElement(tag, vr, value, validation_mode=config.IGNORE))
 
 
+def nested(**values: Any) -> Dataset:
+    """An item of a sequence, its values set by `add`."""
+    ds = Dataset()
+    for keyword, value in values.items():
+        add(ds, keyword, value)
+    return ds
+
+
 def element(tag: int, vr: bytes, value: bytes, length: int | None = None) -> bytes:
     """One explicit little-endian element; `length` lies where it is given."""
     head = struct.pack("<HH", tag >> 16, tag & 0xFFFF) + vr

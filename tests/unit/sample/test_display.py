@@ -1,5 +1,6 @@
 """Stored values to grey levels: PS3.3 C.11.2 by hand-computed values, and pydicom's own VOI as a second opinion."""
 
+import cv2
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
@@ -123,6 +124,16 @@ def test_small_frames_grow_and_stay_inside_their_range(shape: tuple[int, int, in
     out = resize(frames, 16)
     assert out.shape == (shape[0], 16, 16)
     assert frames.min() <= out.min() <= out.max() <= frames.max()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 16])
+@pytest.mark.parametrize("shape", [(512, 512), (1024, 768), (320, 640), (480, 160), (100, 300), (17, 23), (160, 160)])
+def test_frames_that_go_together_come_out_as_each_alone(shape: tuple[int, int], count: int):
+    frames = np.random.default_rng(count).integers(0, 256, (count, *shape), dtype=np.uint8)
+    for frame, together in zip(frames, resize(frames, 160), strict=True):
+        shrunk = cv2.resize(frame, (min(shape[1], 160), min(shape[0], 160)), interpolation=cv2.INTER_AREA)
+        alone = shrunk if shrunk.shape == (160, 160) else cv2.resize(shrunk, (160, 160), interpolation=cv2.INTER_LINEAR)
+        assert np.array_equal(together, alone)
 
 
 def test_growing_interpolates_instead_of_repeating():

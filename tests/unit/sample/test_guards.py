@@ -42,6 +42,7 @@ def test_fill_bytes_and_other_segments_before_the_frame_header_are_walked():
         b"\xff\xd8\xff\xe0\x00",
         b"\xff\xd8\xff\xe0\x00\x00" + bytes(9),
         b"\xff\xd8" + b"\xff" * 50,
+        encode(TALL, LOSSLESS, 8).replace(b"\xff\xd8", b"\xff\xd8" + b"\xff" * 2000),
         b"\xff\x4f\xff\x51",
         b"\x00\x00\x00\x0cjP  ",
     ],

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from dicomqc.core.cine import FrameRateSource, Refusal, Refused
@@ -22,10 +21,10 @@ from tests.support.sample_cines import (
     ITEM_END,
     JPEG_LS,
     SEQUENCE_END,
-    add,
     element,
     item,
     moving_clip,
+    nested,
     part10,
     write_cine,
 )
@@ -48,13 +47,6 @@ def refusal(path: Path, limits: Limits | None = None) -> Refusal:
 def written(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
     return path
-
-
-def nested(**values: Any) -> Dataset:
-    ds = Dataset()
-    for keyword, value in values.items():
-        add(ds, keyword, value)
-    return ds
 
 
 @pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN, JPEG_LS])
