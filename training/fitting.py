@@ -3,17 +3,20 @@
 import json
 import time
 from pathlib import Path
+from typing import Final
 
 import torch
 
 from dicomqc.core.errors import ConfigError
+from dicomqc.models import kinetics, weights, zoo
 from dicomqc.models import registry as published
-from dicomqc.models import weights
 from training import checkpoint, distributed, loop, precision
 from training import run as runs
 from training.data.cines import Clips
 from training.data.splits import Split
 from training.run import FIT, WEIGHTS, Run, Say
+
+KINETICS_SUFFIX: Final = ".pyth"
 
 
 def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Path) -> None:
@@ -21,12 +24,7 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
     if (run.folder / WEIGHTS).exists():
         say(f"{run.folder} is trained already")
         return
-    start = None
-    if run.init:
-        version = published.resolve(run.init, registry)
-        if version.card.spec != run.recipe.spec:
-            raise ConfigError(f"init: {run.init} sees other frames than the recipe's spec")
-        start = weights.load(version).state_dict()
+    start = _start(run, registry)
     clips = run.clips(workers, say)
     split = run.split(clips)
     runs.record_split(run, clips, split)
@@ -51,6 +49,25 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
     if distributed.world().first:
         (run.folder / FIT).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         checkpoint.save_weights(model, run.folder / WEIGHTS)
+
+
+def _start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:
+    """The weights to begin from: a published version's, or X3D's Kinetics file with a fresh last layer; null: fresh ones."""
+    if not run.init:
+        return None
+    spec = run.recipe.spec
+    if Path(run.init).suffix == KINETICS_SUFFIX:
+        if (spec.normalisation, spec.mean, spec.std) != ("fixed", kinetics.MEAN, kinetics.STD):
+            raise ConfigError(
+                f"init: Kinetics weights want spec.normalisation fixed, mean {kinetics.MEAN} and std {kinetics.STD}"
+            )
+        network = zoo.build(run.recipe.model)
+        kinetics.load_kinetics(network, Path(run.init))
+        return network.state_dict()
+    version = published.resolve(run.init, registry)
+    if version.card.spec != spec:
+        raise ConfigError(f"init: {run.init} sees other frames than the recipe's spec")
+    return weights.load(version).state_dict()
 
 
 def taught(run: Run, clips: Clips, split: Split) -> tuple[tuple[int, ...], tuple[int, ...]]:
