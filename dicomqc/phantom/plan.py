@@ -6,7 +6,6 @@ from typing import Final, Literal
 
 import numpy as np
 
-GENERATOR: Final = 2  # rises with every change of what a plan looks like, so that caches know
 LAST_SAMPLED_FRAME: Final = 47
 JPEG_BASELINE: Final = "1.2.840.10008.1.2.4.50"
 JPEG_LOSSLESS_SV1: Final = "1.2.840.10008.1.2.4.70"

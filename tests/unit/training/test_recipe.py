@@ -48,11 +48,11 @@ def test_a_recipe_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ("patients: 260", "patients: -1", "patients"),
-        ("patients: 260", "patients: x", "patients"),
-        ("steps: 450", "steps: 0", "phases[0]: steps or epochs"),
-        ("steps: 450", "steps: 450, epochs: 2", "phases[0]: steps or epochs"),
-        ("steps: 450", "steps: x", "phases[0].steps"),
+        ("patients: 420", "patients: -1", "patients"),
+        ("patients: 420", "patients: x", "patients"),
+        ("steps: 260", "steps: 0", "phases[0]: steps or epochs"),
+        ("steps: 260", "steps: 260, epochs: 2", "phases[0]: steps or epochs"),
+        ("steps: 260", "steps: x", "phases[0].steps"),
         ("frames: 8", "frames: 17", "phases[0].frames: the spec has 16"),
         ("schedule: carry", "schedule: other", "schedule: one of carry, paper"),
         ("ema: 0.98", "ema: 1.0", "ema: a number of at least 0 and below 1"),
