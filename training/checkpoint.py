@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -35,7 +36,7 @@ class State:
 
 
 def save(folder: Path, state: State) -> None:
-    """Write the checkpoint of a run folder."""
+    """Write the checkpoint of a run folder. Raises ConfigError where the disk does not take it; the last one is kept."""
     values = {
         "step": state.step,
         "model": state.model.state_dict(),
@@ -45,7 +46,11 @@ def save(folder: Path, state: State) -> None:
         "best_step": state.best_step,
     }
     part = folder / f"{CHECKPOINT}.part"
-    torch.save(values, part)
+    try:
+        torch.save(values, part)
+    # torch reports a full disk as a RuntimeError of its own writer.
+    except (RuntimeError, OSError) as error:
+        raise ConfigError(f"{part}: the checkpoint could not be written, is the disk full? The last one is kept") from error
     part.replace(folder / CHECKPOINT)
 
 
@@ -67,9 +72,12 @@ def resume(folder: Path, state: State) -> None:
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write a network's weights as safetensors."""
+    """Write a network's weights as safetensors. Raises ConfigError where the disk does not take them."""
     part = path.with_name(f"{path.name}.part")
-    save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, part)
+    try:
+        save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, part)
+    except (SafetensorError, OSError) as error:
+        raise ConfigError(f"{part}: the weights could not be written, is the disk full?") from error
     part.replace(path)
 
 

@@ -44,6 +44,7 @@ class Result:
     table1: Mapping[str, Any] | None
     sanity: Mapping[str, Any] | None
     simulated: bool
+    without_kind: str = ""
 
     @property
     def model(self) -> str:
@@ -77,6 +78,7 @@ def read(folder: Path) -> Result:
         table1=_json(folder / TABLE_1),
         sanity=_json(folder / SANITY),
         simulated=run.manifest is None,
+        without_kind=run.without_kind,
     )
 
 
@@ -114,6 +116,8 @@ def cuts(result: Result) -> list[str]:
         return [f"{result.model}: no model of the paper"]
     if recipe.schedule != "paper":
         found.append("another schedule than the paper's")
+    if result.without_kind:
+        found.append(f"trained without {result.without_kind}")
     rate, decay, batch = expected
     if (rate is not None and recipe.learning_rate != rate) or recipe.weight_decay != decay:
         found.append(f"learning rate {recipe.learning_rate:g}, weight decay {recipe.weight_decay:g}")

@@ -30,13 +30,14 @@ class Plain(nn.Module):
         return self.head(self.features(values).relu().mean(dim=(2, 3, 4)))
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, epochs: int) -> None:
     zoo.BUILDERS["plain"] = Plain  # type: ignore[index]
     recipe = replace(
         load(_SHIPPED),
         model="plain",
         schedule="paper",
-        phases=(Phase(frames=4, size=16, batch=7, epochs=2),),
+        phases=(Phase(frames=4, size=16, batch=7, epochs=epochs),),
+        checkpoint_steps=5,
         ema=0.0,
         kind_loss=0.0,
         dropout=0.0,
@@ -60,4 +61,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

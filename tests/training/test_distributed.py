@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from tests.support.waiting import until
 from training import checkpoint
 from training.progress import LOG
 
@@ -24,10 +25,27 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(_ROOT), "OMP_NUM_THREADS": "1"}
 
 
+def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(tmp_path: Path) -> None:
+    _run(str(_SCRIPT), str(tmp_path / "whole"), "60")
+    folder = tmp_path / "killed"
+    killed = subprocess.Popen([sys.executable, str(_SCRIPT), str(folder), "60"], cwd=_ROOT, env=_environment())
+    until((folder / checkpoint.CHECKPOINT).exists, "the first checkpoint", seconds=120.0)
+    killed.kill()
+    killed.wait()
+    assert not (folder / "rank0.safetensors").exists(), "it was to die before its end"
+    _run(str(_SCRIPT), str(folder), "60")
+    whole, again = (load_file(tmp_path / name / "rank0.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+    logs = [(tmp_path / name / LOG).read_text(encoding="utf-8").splitlines() for name in ("whole", "killed")]
+    aucs = [[json.loads(x)["validation_auc"] for x in log if "validation_auc" in x] for log in logs]
+    assert aucs[0] == aucs[1]
+    assert len(aucs[0]) == 60
+
+
 def test_two_processes_take_the_steps_that_one_would_and_score_every_clip_once(tmp_path: Path) -> None:
-    _run(str(_SCRIPT), str(tmp_path / "alone"))
+    _run(str(_SCRIPT), str(tmp_path / "alone"), "2")
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    _run(*torchrun, str(_SCRIPT), str(tmp_path / "two"))
+    _run(*torchrun, str(_SCRIPT), str(tmp_path / "two"), "2")
     alone = load_file(tmp_path / "alone" / "rank0.safetensors")
     ranks = [load_file(tmp_path / "two" / f"rank{rank}.safetensors") for rank in (0, 1)]
     for name, value in alone.items():

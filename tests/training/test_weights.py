@@ -160,6 +160,18 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_checkpoint(rec
 
 
 @pytest.mark.usefixtures("small")
+def test_a_full_disk_is_said_and_keeps_the_last_checkpoint(recipe_file: Path, tmp_path: Path) -> None:
+    recipe = replace(_paper(load(recipe_file), 1), checkpoint_steps=1, validate_epochs=0)
+    loop.fit(recipe, _clips(recipe), range(12), tmp_path, seed=1)
+    before = (tmp_path / checkpoint.CHECKPOINT).read_bytes()
+    (tmp_path / f"{checkpoint.CHECKPOINT}.part").symlink_to("/dev/full")
+    longer = replace(recipe, phases=(Phase(frames=4, size=48, batch=8, epochs=3),))
+    with pytest.raises(ConfigError, match="is the disk full"):
+        loop.fit(longer, _clips(recipe), range(12), tmp_path, seed=1)
+    assert (tmp_path / checkpoint.CHECKPOINT).read_bytes() == before
+
+
+@pytest.mark.usefixtures("small")
 def test_a_foreign_or_torn_checkpoint_is_refused_by_name(recipe_file: Path, tmp_path: Path) -> None:
     recipe = _paper(load(recipe_file), 1)
     (tmp_path / checkpoint.CHECKPOINT).write_bytes(b"")
