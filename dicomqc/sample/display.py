@@ -40,15 +40,12 @@ def display_lut(voi: Voi, stored: StoredValues) -> NDArray[np.uint8]:
 
 
 def to_display(stored: NDArray[np.generic], lut: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Frames of stored values [T,H,W] or [H,W] (8 or 16 bits, either sign) to grey levels uint8 by `display_lut`'s table.
-
-    Where the table changes nothing, the answer is the same memory.
-    """
+    """Frames of stored values [T,H,W] or [H,W] (8 or 16 bits, either sign) to grey levels uint8 by `display_lut`'s table."""
     patterns = np.ascontiguousarray(stored).view(np.uint8 if stored.dtype.itemsize == 1 else np.uint16)
     if len(lut) != 1 << (8 * patterns.dtype.itemsize):
         raise ValueError(f"a table of {len(lut)} entries cannot show {patterns.dtype} pixels")
     if patterns.dtype == np.uint8 and np.array_equal(lut, _UNCHANGED):
-        return np.asarray(patterns, dtype=np.uint8)
+        return np.array(patterns, dtype=np.uint8)
     grey = cv2.LUT(patterns.reshape(-1, patterns.shape[-1]), lut)
     return np.asarray(grey, dtype=np.uint8).reshape(patterns.shape)
 

@@ -76,11 +76,11 @@ def _shown(path: Path, inspected: Inspected, numbers: Sequence[int], size: int) 
             lut, places = display_lut(inspected.voi, inspected.stored), places_of(numbers)
             rows, columns, _ = inspected.shape
             step = _TOGETHER if rows * columns <= _LARGE_PIXELS else 1
-            memory = np.empty((step, rows, columns), dtype=container(inspected.stored))
+            memory = np.empty((rows, columns), dtype=container(inspected.stored))
             wanted = list(places)
             for first in range(0, len(wanted), step):
                 part = wanted[first : first + step]
-                grey = [to_display(frames.stored(frames.read(n), m), lut) for n, m in zip(part, memory, strict=False)]
+                grey = [to_display(frames.stored(frames.read(number), memory), lut) for number in part]
                 for number, frame in zip(part, resize(grey, size), strict=True):
                     out[places[number]] = frame
     except Rejected as error:

@@ -3,6 +3,7 @@
 It imports neither torch nor SQLAlchemy, holds no lease, and ends when its parent does.
 """
 
+import ctypes
 import multiprocessing
 import os
 import resource
@@ -10,7 +11,7 @@ import signal
 import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import cv2
 
@@ -23,6 +24,11 @@ from dicomqc.sample.spec import FrameSpec
 from dicomqc.spool import read
 
 READY = "ready"
+# mallopt's names of its parameters in glibc's malloc.h, and the greatest values that it takes or that make sense here.
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
+_LARGEST_KEPT_BYTES: Final = 32 << 20
+_KEPT_BYTES: Final = 64 << 20
 
 
 def serve(connection: Connection, spec: FrameSpec, short: Literal["refuse", "pad"], memory_bytes: int) -> None:
@@ -30,6 +36,7 @@ def serve(connection: Connection, spec: FrameSpec, short: Literal["refuse", "pad
     _obey_only_the_parent()
     # The parallelism is that of several decoders; threads of OpenCV would only count against the memory limit.
     cv2.setNumThreads(1)
+    keep_freed_memory()
     # Loads every codec, so that the limit counts what a cine asks for and not the libraries.
     check_codecs()
     _limit_memory(memory_bytes)
@@ -41,6 +48,14 @@ def serve(connection: Connection, spec: FrameSpec, short: Literal["refuse", "pad
         except EOFError:
             return
         connection.send(sample_verified(path, digest, spec, short))
+
+
+def keep_freed_memory() -> None:
+    """Keep what one cine has freed for the next: asking the kernel for new pages takes 5 % of a cine's time. glibc only."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def sample_verified(path: Path, digest: str | None, spec: FrameSpec, short: Literal["refuse", "pad"]) -> Sampled | Failure:

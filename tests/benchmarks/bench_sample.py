@@ -30,6 +30,7 @@ from dicomqc.sample.decode import decode_frames
 from dicomqc.sample.header import Inspected, read_header
 from dicomqc.sample.pipeline import sample_cine
 from dicomqc.sample.spec import X3D_S
+from dicomqc.score.child import keep_freed_memory
 from dicomqc.score.decoder import DecoderProcess
 from tests.support import sample_cines as cines
 
@@ -185,7 +186,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--part", choices=["cines", "syntaxes"], action="append")
     options = parser.parse_args()
+    # As in the decoder process.
     cv2.setNumThreads(1)
+    keep_freed_memory()
     folder = Path(tempfile.mkdtemp(dir=RAM_DISK if RAM_DISK.is_dir() else None))
     try:
         parts = options.part or ["cines", "syntaxes"]

@@ -85,7 +85,7 @@ def test_a_decoder_that_hangs_is_killed_and_the_next_cine_has_another(cine: Path
 
 def test_a_cine_that_asks_for_too_much_memory_fails_alone(cine: Path, tmp_path: Path) -> None:
     large = write_cine(tmp_path / "large.dcm", np.zeros((48, 2048, 2048), np.uint8))
-    with decoder(memory_bytes=48 << 20) as tried:
+    with decoder(memory_bytes=16 << 20) as tried:
         assert tried.sample(large, None) is Failure.DECODER_MEMORY
         assert is_sampled(tried.sample(cine, None))
 

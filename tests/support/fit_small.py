@@ -10,6 +10,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from dicomqc.models import zoo
+from dicomqc.models.zoo import Architecture
+from dicomqc.sample.spec import X3D_S
 from training import distributed, loop
 from training.augment import Strength
 from training.data.cines import Clips
@@ -31,7 +33,7 @@ class Plain(nn.Module):
 
 
 def main(folder: Path, epochs: int) -> None:
-    zoo.BUILDERS["plain"] = Plain  # type: ignore[index]
+    zoo.ARCHITECTURES["plain"] = Architecture(title="plain", spec=X3D_S, builder=Plain)  # type: ignore[index]
     recipe = replace(
         load(_SHIPPED),
         model="plain",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dicomqc.sample.syntaxes import SYNTAXES, Coding
-from tests.support.sample_cines import BASELINE, NATIVE, SEQUENCE_END, encode, item, moving_clip, write_cine
+from dicomqc.sample.syntaxes import SYNTAXES
+from tests.support.sample_cines import BASELINE, NATIVE, RLE, SEQUENCE_END, encode, item, moving_clip, write_cine
 
 _END_OF_IMAGE = b"\xff\xd9"
 _EXTREMES = (
@@ -81,21 +81,29 @@ class Specimen:
 
     def with_mutated_file(self, random: np.random.Generator) -> bytes:
         """The file with damaged headers, offset table, fragments or delimiter, in one of the ways to encapsulate it."""
+        header = list(range(_PREAMBLE, len(self.prefix)))
+        whole = self.whole(int(random.integers(1, 4)), has_table=random.random() < 0.5)
         if self.syntax in NATIVE:
-            whole = self.prefix + b"".join(self.frames)
-            return mutant(whole, random, range(_PREAMBLE, len(self.prefix)), b"")
-        parts = [piece for frame in self.frames for piece in _pieces(even(frame), int(random.integers(1, 4)))]
-        table = _offsets(self.frames, parts) if random.random() < 0.5 else b""
-        value, telling = b"", []
-        for part in (table, *parts):
-            telling += range(
-                len(self.prefix) + len(value), len(self.prefix) + len(value) + (8 if part is not table else 8 + len(part))
-            )
-            value += item(part)
-        telling += range(len(self.prefix) + len(value), len(self.prefix) + len(value) + 8)
-        if random.random() < 0.5:
-            telling = list(range(_PREAMBLE, len(self.prefix)))
-        return mutant(self.prefix + value + SEQUENCE_END, random, telling, SEQUENCE_END)
+            return mutant(whole, random, header, b"")
+        return mutant(whole, random, header if random.random() < 0.5 else self._telling(whole), SEQUENCE_END)
+
+    def whole(self, pieces: int, *, has_table: bool) -> bytes:
+        """The sound file; compressed frames in so many fragments each, with or without a Basic Offset Table."""
+        if self.syntax in NATIVE:
+            return self.prefix + b"".join(self.frames)
+        cut = [_pieces(even(frame), 1 if self.syntax == RLE else pieces) for frame in self.frames]
+        lengths = [sum(8 + len(part) for part in parts) for parts in cut]
+        table = struct.pack(f"<{len(cut)}L", *(sum(lengths[:index]) for index in range(len(cut)))) if has_table else b""
+        return self.prefix + b"".join(map(item, (table, *(part for parts in cut for part in parts)))) + SEQUENCE_END
+
+    def _telling(self, whole: bytes) -> list[int]:
+        """The offsets of the table and of every item's header."""
+        at, found, is_table = len(self.prefix), [], True
+        while at < len(whole):
+            (length,) = struct.unpack_from("<L", whole, at + 4)
+            found += range(at, at + 8 + (length if is_table else 0))
+            at, is_table = at + 8 + length, False
+        return found
 
 
 def specimen(syntax: str, bits: int, size: int, folder: Path) -> Specimen:
@@ -122,24 +130,6 @@ def even(frame: bytes) -> bytes:
     return frame + b"\0" * (len(frame) % 2)
 
 
-def is_coded(syntax: str) -> bool:
-    """Whether frames of `syntax` are codestreams."""
-    return SYNTAXES[syntax].coding is not Coding.NATIVE
-
-
 def _pieces(frame: bytes, count: int) -> list[bytes]:
     length = max(len(frame) // count // 2 * 2, 2)
     return [frame[at : at + length] for at in range(0, len(frame), length)]
-
-
-def _offsets(frames: Sequence[bytes], parts: Sequence[bytes]) -> bytes:
-    """A Basic Offset Table over `parts`, which are the frames in order, each cut the same way."""
-    starts, at, left = [], 0, 0
-    remaining = iter(frames)
-    for part in parts:
-        if left <= 0:
-            starts.append(at)
-            left += len(even(next(remaining)))
-        at += 8 + len(part)
-        left -= len(part)
-    return struct.pack(f"<{len(starts)}L", *starts)

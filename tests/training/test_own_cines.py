@@ -30,7 +30,7 @@ class _Small(nn.Module):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(zoo.BUILDERS, "small", _Small)  # type: ignore[arg-type]
+    monkeypatch.setitem(zoo.ARCHITECTURES, "small", Architecture(title="small", spec=X3D_S, builder=_Small))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
