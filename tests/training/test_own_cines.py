@@ -10,7 +10,9 @@ import yaml
 from torch import nn
 
 from dicomqc.models import registry, zoo
+from dicomqc.models.zoo import Architecture
 from dicomqc.phantom import cohort, files
+from dicomqc.sample.spec import X3D_S
 from training import __main__ as program
 
 _FOLDER = Path(__file__).resolve().parents[2] / "config" / "training"
@@ -30,7 +32,8 @@ class _Small(nn.Module):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(zoo.ARCHITECTURES, "small", Architecture(title="small", spec=X3D_S, builder=_Small))  # type: ignore[arg-type]
+    made = Architecture(title="small", spec=X3D_S, builder=_Small)
+    monkeypatch.setitem(zoo.ARCHITECTURES, "small", made)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ from torch import nn
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import registry, weights, zoo
+from dicomqc.models.zoo import Architecture
+from dicomqc.sample.spec import X3D_S
 from dicomqc.sample.tensor import to_tensor
 from training import __main__ as program
 from training import checkpoint, loop, network, precision
@@ -45,7 +47,8 @@ class _Small(nn.Module):
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(zoo.ARCHITECTURES, "small", Architecture(title="small", spec=X3D_S, builder=_Small))  # type: ignore[arg-type]
+    made = Architecture(title="small", spec=X3D_S, builder=_Small)
+    monkeypatch.setitem(zoo.ARCHITECTURES, "small", made)  # type: ignore[arg-type]
 
 
 @pytest.fixture
