@@ -1,4 +1,4 @@
-"""Decoding and sampling: `python -m tests.benchmarks.bench_sample [--rounds N] [--part cines|syntaxes]`.
+"""Decoding and sampling: `python -m tests.benchmarks.bench_sample [--rounds N] [--part cines|syntaxes] [--size 512|1024]`.
 
 `cines`: JPEG Lossless SV1 of 64 and 96 frames: 16 frames to stored values, file to [16,160,160], the whole cine by the same
 decoder, pydicom's `pixel_array`, DCMTK's `dcmdjpeg`; and the peak memory of a fresh decoder process. `syntaxes`: file to
@@ -7,13 +7,14 @@ decoder, pydicom's `pixel_array`, DCMTK's `dcmdjpeg`; and the peak memory of a f
 
 import argparse
 import json
+import resource
 import shutil
 import statistics
 import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -43,12 +44,13 @@ SYNTAXES = {
     "HTJ2K": cines.HTJ2K,
     "JPEG 2000": cines.J2K,
 }
-PICTURES = ((512, 8), (1024, 12))
+PICTURES = {512: 8, 1024: 12}
 # pynetdicom installs programs of the same names into a virtual environment.
 DCMDJPEG = Path("/usr/bin/dcmdjpeg")
 RAM_DISK = Path("/dev/shm")  # noqa: S108 — a folder of its own inside it
 NOISE_GREY = 2.5
 TURN_SECONDS = 0.33
+Times = dict[str, dict[str, float]]
 
 
 def angiogram(count: int, size: int, bits: int) -> NDArray[np.generic]:
@@ -66,26 +68,37 @@ def angiogram(count: int, size: int, bits: int) -> NDArray[np.generic]:
     return clip
 
 
-def interleaved(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, float]]:
-    """Milliseconds of each call: min, median and max over `rounds` rounds, in each of which every call has its turn.
+def interleaved(calls: Mapping[str, Callable[[], object]], rounds: int) -> tuple[Times, Times]:
+    """Wall and processor milliseconds of each call over `rounds` rounds, in each of which every call has its turn.
 
-    A turn lasts as many calls as fit into a third of a second, so that short ones are not measured by three samples.
+    A turn lasts as many calls as fit into a third of a second, so that short ones are not measured by three samples. Where
+    others use the machine too, processor time (children's included) is the fairer of the two.
     """
-    taken: dict[str, list[float]] = {name: [] for name in calls}
+    wall: dict[str, list[float]] = {name: [] for name in calls}
+    busy: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 1):
         for name, call in calls.items():
             ends = time.perf_counter() + TURN_SECONDS
             while True:
-                began = time.perf_counter()
+                began, used = time.perf_counter(), processor_seconds()
                 call()
                 if number:
-                    taken[name].append(1000 * (time.perf_counter() - began))
+                    wall[name].append(1000 * (time.perf_counter() - began))
+                    busy[name].append(1000 * (processor_seconds() - used))
                 if time.perf_counter() > ends:
                     break
-    return {
-        name: {"min": round(min(t), 1), "median": round(statistics.median(t), 1), "max": round(max(t), 1)}
-        for name, t in taken.items()
-    }
+    return {name: spread(taken) for name, taken in wall.items()}, {name: spread(taken) for name, taken in busy.items()}
+
+
+def spread(taken: Sequence[float]) -> dict[str, float]:
+    """Min, median and max."""
+    return {"min": round(min(taken), 1), "median": round(statistics.median(taken), 1), "max": round(max(taken), 1)}
+
+
+def processor_seconds() -> float:
+    """Processor time of this process and of the children that it has waited for."""
+    found = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in found)
 
 
 def sampled(path: Path) -> None:
@@ -135,9 +148,9 @@ def _peak_mib(process_id: int | None) -> float:
     return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024, 1)
 
 
-def time_cines(folder: Path, rounds: int) -> Iterator[dict[str, object]]:
+def time_cines(folder: Path, rounds: int, sizes: Sequence[int]) -> Iterator[dict[str, object]]:
     """A row for each number of frames and size of picture."""
-    for size, bits in PICTURES:
+    for size, bits in ((size, PICTURES[size]) for size in sizes):
         for count in (64, 96):
             clip = angiogram(count, size, bits)
             window = {"WindowCenter": str(1 << (bits - 1)), "WindowWidth": str(1 << bits)}
@@ -150,32 +163,37 @@ def time_cines(folder: Path, rounds: int) -> Iterator[dict[str, object]]:
             }
             if DCMDJPEG.exists():
                 calls["e_dcmdjpeg"] = partial(dcmdjpeg, path)
-            times = interleaved(calls, rounds)
-            middle = {name[0]: t["median"] for name, t in times.items()}
-            ratios = {"a/c": middle["a"] / middle["c"], "a/d": middle["a"] / middle["d"]}
-            if "e" in middle:
-                ratios["e/b"] = middle["e"] / middle["b"]
+            wall, busy = interleaved(calls, rounds)
             yield {
                 "frames": count,
                 "size": size,
                 "bits": bits,
                 "compression": round(clip.nbytes / path.stat().st_size, 2),
                 "plugin": plugin(cines.LOSSLESS_SV1),
-                "milliseconds": times,
-                "ratios": {name: round(ratio, 3) for name, ratio in ratios.items()},
+                "milliseconds": wall,
+                "ratios": ratios(wall),
+                "processor_milliseconds": busy,
+                "processor_ratios": ratios(busy),
                 "peak_mib": peak_mib(path),
             }
 
 
-def time_syntaxes(folder: Path, rounds: int) -> Iterator[dict[str, object]]:
+def ratios(times: Times) -> dict[str, float]:
+    """Of medians."""
+    middle = {name[0]: taken["median"] for name, taken in times.items()}
+    pairs = [("a", "c"), ("a", "d"), *([("e", "b")] if "e" in middle else [])]
+    return {f"{x}/{y}": round(middle[x] / middle[y], 3) for x, y in pairs}
+
+
+def time_syntaxes(folder: Path, rounds: int, sizes: Sequence[int]) -> Iterator[dict[str, object]]:
     """A row for each coding and size of picture, 64 frames."""
-    for size, bits in PICTURES:
+    for size, bits in ((size, PICTURES[size]) for size in sizes):
         clip = angiogram(64, size, bits)
         for name, syntax in SYNTAXES.items():
             if syntax == cines.BASELINE and bits > 8:
                 continue
             path = cines.write_cine(folder / "a.dcm", clip, syntax=syntax, bits=bits)
-            times = interleaved({"sampled": partial(sampled, path), "pixel_array": partial(pixel_array, path)}, rounds)
+            times, _ = interleaved({"sampled": partial(sampled, path), "pixel_array": partial(pixel_array, path)}, rounds)
             ratio = round(times["sampled"]["median"] / times["pixel_array"]["median"], 3)
             yield {"syntax": name, "size": size, "bits": bits, "plugin": plugin(syntax), **times, "ratio": ratio}
 
@@ -185,6 +203,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--part", choices=["cines", "syntaxes"], action="append")
+    parser.add_argument("--size", type=int, choices=PICTURES, action="append")
     options = parser.parse_args()
     # As in the decoder process.
     cv2.setNumThreads(1)
@@ -192,7 +211,8 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(dir=RAM_DISK if RAM_DISK.is_dir() else None))
     try:
         parts = options.part or ["cines", "syntaxes"]
-        rows = {p: list((time_cines if p == "cines" else time_syntaxes)(folder, options.rounds)) for p in parts}
+        measures = {"cines": time_cines, "syntaxes": time_syntaxes}
+        rows = {part: list(measures[part](folder, options.rounds, options.size or list(PICTURES))) for part in parts}
     finally:
         shutil.rmtree(folder)
     print(json.dumps(rows, indent=1))
