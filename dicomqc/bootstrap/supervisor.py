@@ -68,7 +68,8 @@ class Supervisor:
         return {stage: child.process.pid for stage, child in self._children.items()}
 
     def _start(self, stage: str, generation: int) -> _Child:
-        command = [sys.executable, "-m", "dicomqc", "serve", "--only", stage, "--supervised", *self._arguments]
+        # -P: modules in the folder that the node is started in are not its own.
+        command = [sys.executable, "-P", "-m", "dicomqc", "serve", "--only", stage, "--supervised", *self._arguments]
         pipe = subprocess.PIPE
         process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._log_file, text=True)  # noqa: S603 - ourselves
         threading.Thread(target=self._hear, args=(stage, generation, process), daemon=True).start()

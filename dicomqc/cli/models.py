@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from dicomqc.cli import output, shared
+from dicomqc.core.errors import IntegrityError
 
 
 @click.group()
@@ -24,12 +26,20 @@ def list_command(config_file: Path | None, overrides: tuple[str, ...]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("model", "architecture", "threshold", "use", "pinned"):
         table.add_column(name, overflow="fold")
-    for version in registry.versions(settings.registry()):
+    broken = []
+    for folder in registry.folders(settings.registry()):
+        try:
+            version = registry.read(folder)
+        except IntegrityError as error:
+            broken.append(error)
+            continue
         card = version.card
         use = "demonstration, not for patients" if card.demonstration else card.intended_use
         pinned = "yes" if str(version.ref) == settings.score.model else ""
-        table.add_row(str(version.ref), card.architecture, f"{card.threshold:.3f}", use, pinned)
+        # A card is a publisher's text: brackets in it are no markup.
+        table.add_row(escape(str(version.ref)), escape(card.architecture), f"{card.threshold:.3f}", escape(use), pinned)
     output.stdout().print(table)
+    _raise_first(broken)
 
 
 @models.command()
@@ -50,10 +60,24 @@ def verify(config_file: Path | None, overrides: tuple[str, ...], model: str | No
     """Compare every file of a version (or of all of them) with its recorded sum. Exit 4 names the file that differs."""
     from dicomqc.models import registry  # noqa: PLC0415
 
-    folder = shared.load(config_file, overrides).registry()
-    for version in [registry.resolve(model, folder)] if model else registry.versions(folder):
-        registry.verify(version.folder)
-        click.echo(f"{version.ref}: every file is what it was")
+    root = shared.load(config_file, overrides).registry()
+    broken = []
+    for folder in [registry.resolve(model, root).folder] if model else registry.folders(root):
+        try:
+            registry.verify(folder)
+        except IntegrityError as error:
+            broken.append(error)
+        else:
+            click.echo(f"{folder.parent.name}@{folder.name}: every file is what it was")
+    _raise_first(broken)
+
+
+def _raise_first(broken: list[IntegrityError]) -> None:
+    """After the others had their turn."""
+    for error in broken[1:]:
+        click.echo(f"dicomqc: {error}", err=True)
+    if broken:
+        raise broken[0]
 
 
 @models.command(short_help="See what bf16 does to your cines.")
@@ -73,8 +97,8 @@ def recheck(config_file: Path | None, overrides: tuple[str, ...], model: str, pa
     click.echo(
         f"{found.clips} eligible cines of {found.files} files; bf16 moves logits by {found.shift_median:.4f} in the median, by "
         f"{found.shift_max:.4f} at most\n"
-        f"at the threshold {found.threshold:.4f}: {found.changed} verdicts change\n"
-        f"at the threshold {found.suggested:.4f}: {found.changed_there} verdicts change; score.threshold can be set to it"
+        f"at the threshold {found.threshold:.8g}: {found.changed} verdicts change\n"
+        f"at the threshold {found.suggested:.8g}: {found.changed_there} verdicts change; score.threshold can be set to it"
     )
 
 
@@ -84,9 +108,13 @@ def recheck(config_file: Path | None, overrides: tuple[str, ...], model: str, pa
 def import_command(config_file: Path | None, overrides: tuple[str, ...], source: Path) -> None:
     """Import a published version (model.safetensors, card.json, golden.dcm and their sums) into the registry.
 
-    Versions are immutable: one that is there already is refused. Pin it afterwards with score.model.
+    It must pass its self-test on this machine's CPU first: versions are immutable, and one that cannot start would keep its
+    name taken. One that is there already is refused. Pin it afterwards with score.model.
     """
     from dicomqc.models import registry  # noqa: PLC0415
+    from dicomqc.score.engine import tested  # noqa: PLC0415
 
-    version = registry.import_version(source, shared.load(config_file, overrides).registry())
+    settings = shared.load(config_file, overrides)
+    tested(registry.verify_files(source), device="cpu", precision="fp32", cache=settings.cache())
+    version = registry.import_version(source, settings.registry())
     click.echo(f"imported {version.ref}; pin it with score.model: {version.ref}")

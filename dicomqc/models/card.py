@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.sample.spec import FrameSpec, is_finite
+
+MAX_TOLERANCE: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,8 @@ class Card:
         texts = ("name", "version", "architecture", "weights_sha256", "licence", "intended_use", "created")
         _typed(values, {**dict.fromkeys(texts, str), "threshold": float, "demonstration": bool}, "card")
         _typed(values, {"spec": dict, "metrics": dict, "training": dict}, "card")
+        if not 0 <= golden["tolerance"] <= MAX_TOLERANCE:
+            raise ConfigError(f"card.golden.tolerance: not between 0 and {MAX_TOLERANCE}: it would switch the self-test off")
         if not 0 < values["threshold"] < 1:
             raise ConfigError("card.threshold: not between 0 and 1")
         return cls(**{**values, "spec": FrameSpec.from_json(values["spec"]), "golden": Golden(**golden)})

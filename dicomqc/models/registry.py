@@ -46,19 +46,19 @@ def resolve(reference: str, registry: Path | None) -> ModelVersion:
     if not at or not _is_name(name) or not _is_name(version):
         raise ConfigError(f"score.model: {reference} is not NAME@VERSION")
     for root in _roots(registry):
-        if (root / name / version / CARD).is_file():
+        if (root / name / version).is_dir():
             return read(root / name / version)
-    known = ", ".join(str(v.ref) for v in versions(registry)) or "none"
+    known = ", ".join(f"{f.parent.name}@{f.name}" for f in folders(registry)) or "none"
     raise ConfigError(f"score.model: there is no {reference}; known: {known}")
 
 
-def versions(registry: Path | None) -> list[ModelVersion]:
-    """Every version, the shipped ones first, by name and version. Raises IntegrityError for an unreadable card."""
+def folders(registry: Path | None) -> list[Path]:
+    """The folder of every version, the shipped ones first, by name and version; whether it is whole is `verify`'s to say."""
     return [
-        read(card.parent)
+        folder
         for root in _roots(registry)
-        for card in sorted(root.glob(f"*/*/{CARD}"))
-        if _is_name(card.parent.name)
+        for folder in sorted(root.glob("*/*"))
+        if folder.is_dir() and _is_name(folder.name) and _is_name(folder.parent.name)
     ]
 
 
@@ -80,6 +80,13 @@ def read(folder: Path) -> ModelVersion:
 
 
 def verify(folder: Path) -> None:
+    """`verify_files`, and that the folder is the one that its card names. Raises IntegrityError naming the file."""
+    version = verify_files(folder)
+    if (version.card.name, version.card.version) != (folder.parent.name, folder.name):
+        raise IntegrityError(f"{folder / CARD}: is the card of {version.ref}, not of this folder", reason="model_file_changed")
+
+
+def verify_files(folder: Path) -> ModelVersion:
     """Compare every file of a version with SHA256SUMS and the weights with the card. Raises IntegrityError naming the file."""
     sums = _read_sums(folder)
     for name in FILES:
@@ -93,8 +100,7 @@ def verify(folder: Path) -> None:
     version = read(folder)
     if version.card.weights_sha256 != sums[WEIGHTS]:
         raise IntegrityError(f"{folder / WEIGHTS}: not the weights that the card names", reason="model_file_changed")
-    if (version.card.name, version.card.version) != (folder.parent.name, folder.name):
-        raise IntegrityError(f"{folder / CARD}: is the card of {version.ref}, not of this folder", reason="model_file_changed")
+    return version
 
 
 def import_version(source: Path, registry: Path) -> ModelVersion:

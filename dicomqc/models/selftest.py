@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomqc.core.cine import Eligible
-from dicomqc.core.errors import IntegrityError
+from dicomqc.core.errors import IntegrityError, PermanentError
 from dicomqc.core.verdict import Score
 from dicomqc.models import registry
 from dicomqc.models.registry import ModelVersion
@@ -47,15 +47,33 @@ def golden(version: ModelVersion, scorer: Scores) -> None:
     expected = version.card.golden
     if pixels_sha256 != expected.pixels_sha256:
         raise _failed(path, "its pixels decode differently here")
-    reference = np.load(version.folder / registry.GOLDEN_FRAMES, allow_pickle=False)
+    reference = _reference(version.folder / registry.GOLDEN_FRAMES)
     if reference.shape != frames.shape or np.abs(reference.astype(np.int16) - frames).max() > GREY_TOLERANCE:
         raise _failed(path, "its frames are sampled differently here")
     tolerance = expected.tolerance + EXTRA_TOLERANCE[scorer.precision]
     # Alone and in a full call: engines have another way for each.
     for count in {1, scorer.max_clips}:
-        for score in scorer.score(np.repeat(frames[None], count, axis=0)):
+        for score in _scores(scorer, np.repeat(frames[None], count, axis=0), path):
             if not abs(score.logit - expected.logit) <= tolerance:
                 raise _failed(path, f"its logit is {score.logit:.4f} in {scorer.precision}, {expected.logit:.4f} was published")
+
+
+def _scores(scorer: Scores, clips: NDArray[np.uint8], path: Path) -> Sequence[Score]:
+    """At the start a model that cannot score is no bad luck: whoever starts must refuse."""
+    try:
+        return scorer.score(clips)
+    except PermanentError as error:
+        raise _failed(path, str(error)) from error
+
+
+def _reference(path: Path) -> NDArray[np.uint8]:
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _failed(path, f"it is no array ({type(error).__name__})") from error
+    if not isinstance(found, np.ndarray) or found.dtype != np.uint8:
+        raise _failed(path, "it holds no grey levels")
+    return found
 
 
 def observe(path: Path, spec: FrameSpec) -> tuple[str, NDArray[np.uint8]]:

@@ -12,18 +12,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dicomqc.core.errors import IntegrityError
+from dicomqc.core.errors import ConfigError, IntegrityError
 from dicomqc.models import registry, selftest, zoo
 from dicomqc.models.card import Card, Golden
 from dicomqc.models.registry import ModelVersion
 from dicomqc.sample.tensor import to_tensor
 
 TOLERANCE = 2e-3
+CHANNELS = 3
 
 
 def load(version: ModelVersion) -> nn.Module:
     """The network of a version with its weights, in eval mode on the CPU. Raises ConfigError, IntegrityError."""
     model = zoo.build(version.card.architecture)
+    if version.card.spec.channels != CHANNELS:
+        raise ConfigError(f"{version.ref}: card.spec.channels: the networks take {CHANNELS}")
     path = version.folder / registry.WEIGHTS
     try:
         model.load_state_dict(load_file(path), strict=True)

@@ -17,6 +17,8 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "normalisation": ("per_clip", "fixed"),
     "resize": ("area",),
 }
+# Beyond any cine: a hostile card must not ask for a billion frames.
+_MOST: Final = 10_000
 _COUNTS: Final = ("first", "window", "step", "size", "channels")
 _POSITIVE: Final = ("std_floor", "std", "frame_rate_hz")
 _NOT_NEGATIVE: Final = ("mean", "frame_rate_tolerance_hz")
@@ -51,8 +53,8 @@ class FrameSpec:
                 raise ConfigError(f"FrameSpec.{key}: {getattr(self, key)!r} is not one of {', '.join(choices)}")
         for key in _COUNTS:
             value = getattr(self, key)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigError(f"FrameSpec.{key}: {value!r} is not a whole number of at least 1")
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST:
+                raise ConfigError(f"FrameSpec.{key}: {value!r} is not a whole number from 1 to {_MOST}")
         for key in (*_POSITIVE, *_NOT_NEGATIVE):
             value = getattr(self, key)
             if not is_finite(value) or value < 0 or (value == 0 and key in _POSITIVE):

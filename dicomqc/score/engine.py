@@ -3,8 +3,9 @@
 import math
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import structlog
@@ -129,15 +130,20 @@ def open_scorer(options: ScoreOptions) -> LoadedModel:
             f"{options.precision} does to your cines, and set score.threshold"
         )
     registry.verify(model.folder)
-    check_codecs()
-    runtime = open_runtime(model, device=options.device, precision=options.precision, cache=options.cache)
-    scorer = RuntimeScorer(runtime)
-    selftest.golden(model, scorer)
+    scorer = tested(model, device=options.device, precision=options.precision, cache=options.cache)
     loaded = LoadedModel(scorer=scorer, version=model, provenance=_provenance(model.ref, scorer, model.card.threshold, options))
     if model.card.demonstration:
         log.warning("demonstration_weights_are_not_valid_for_patients", model=str(model.ref))
     log.info("model_loaded", model=str(model.ref), engine=scorer.engine, precision=scorer.precision, device=scorer.device)
     return loaded
+
+
+def tested(model: ModelVersion, *, device: str, precision: Literal["fp32", "bf16"], cache: Path) -> RuntimeScorer:
+    """A scorer of a version whose files were verified, past its golden self-test. Raises ConfigError, IntegrityError."""
+    check_codecs()
+    scorer = RuntimeScorer(open_runtime(model, device=device, precision=precision, cache=cache))
+    selftest.golden(model, scorer)
+    return scorer
 
 
 def _provenance(ref: ModelRef, scorer: Scorer, card_threshold: float, options: ScoreOptions) -> Provenance:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +15,10 @@ from dicomqc.core.cine import Failure
 from dicomqc.core.errors import ConfigError
 from dicomqc.core.options import ScoreOptions
 from dicomqc.core.verdict import Score
-from dicomqc.models import registry, selftest
-from dicomqc.models.registry import ModelVersion
-from dicomqc.models.runtime.opening import open_runtime
+from dicomqc.models import registry
 from dicomqc.score.batch import clip_of
 from dicomqc.score.decoders import Decoders
-from dicomqc.score.engine import RuntimeScorer, Scorer
+from dicomqc.score.engine import Scorer, tested
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +45,8 @@ def recheck(paths: Sequence[Path], options: ScoreOptions) -> Recheck:
     """
     model = registry.resolve(options.model, options.registry)
     registry.verify(model.folder)
-    reference, other = _scorer(model, options, "fp32"), _scorer(model, options, options.precision)
+    reference = tested(model, device=options.device, precision="fp32", cache=options.cache)
+    other = tested(model, device=options.device, precision=options.precision, cache=options.cache)
     threshold = model.card.threshold if options.threshold is None else options.threshold
     with Decoders(model.card.spec, short=options.short, count=1) as decoders:
         clips = _clips(paths, decoders)
@@ -78,17 +76,13 @@ def compare(clips: Iterable[NDArray[np.uint8]], reference: Scorer, other: Scorer
 
 def _nearest_threshold(wanted: NDArray[np.bool_], found: NDArray[np.float64], threshold: float) -> tuple[float, int]:
     """Of the given threshold and those between two neighbouring probabilities: fewest changes, then the nearest."""
-    levels = np.unique(found)
-    candidates = np.concatenate([[threshold], (levels[1:] + levels[:-1]) / 2])
+    levels = np.unique(np.concatenate([[0.0], found, [1.0]]))
+    # As they will be printed and typed, so that what is set is what was counted.
+    between = [float(f"{c:.8g}") for c in (levels[1:] + levels[:-1]) / 2]
+    candidates = [threshold, *(c for c in between if 0 < c < 1)]
     changes = [int((wanted != (found >= c)).sum()) for c in candidates]
     best = min(range(len(candidates)), key=lambda i: (changes[i], abs(candidates[i] - threshold)))
-    return float(candidates[best]), changes[best]
-
-
-def _scorer(model: ModelVersion, options: ScoreOptions, precision: Literal["fp32", "bf16"]) -> RuntimeScorer:
-    scorer = RuntimeScorer(open_runtime(model, device=options.device, precision=precision, cache=options.cache))
-    selftest.golden(model, scorer)
-    return scorer
+    return candidates[best], changes[best]
 
 
 def _clips(paths: Sequence[Path], decoders: Decoders) -> Iterator[NDArray[np.uint8]]:

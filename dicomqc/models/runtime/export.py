@@ -1,6 +1,9 @@
 """`python -m dicomqc.models.runtime.export VERSION_FOLDER GRAPH.xml`: a version's network as an OpenVINO graph file."""
 
+import os
 import sys
+import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -26,6 +29,13 @@ def write_graph(network: nn.Module, spec: FrameSpec, graph: Path) -> None:
     ov.save_model(converted, graph, compress_to_fp16=False)
 
 
+def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     version = registry.read(Path(sys.argv[1]))
     write_graph(weights.load(version), version.card.spec, Path(sys.argv[2]))

@@ -10,9 +10,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -29,8 +30,12 @@ GRAPH: Final = "model.xml"
 _FILES: Final = (GRAPH, "model.bin")
 _SUMS: Final = "SHA256SUMS"
 _SECONDS: Final = 600.0
+_STALE_SECONDS: Final = 3600.0
+_LIBRARIES: Final = ("openvino", "torch", "pytorchvideo", "monai")
 # The code that decides what the graph computes; a change of any makes another graph.
 _SOURCES: Final = (
+    ("dicomqc.models", "zoo.py"),
+    ("dicomqc.models", "weights.py"),
     ("dicomqc.models", "x3d.py"),
     ("dicomqc.models", "resnet.py"),
     ("dicomqc.models.runtime", "grey.py"),
@@ -52,9 +57,16 @@ def graph_of(model: ModelVersion, cache: Path) -> Iterator[Path]:
 
 
 def _key(model: ModelVersion) -> str:
-    facts = [model.ref.weights_sha256, model.ref.spec_sha256, model.card.architecture, version("openvino")]
+    facts = [model.ref.weights_sha256, model.ref.spec_sha256, model.card.architecture, *map(_version, _LIBRARIES)]
     sources = [hashlib.sha256((files(package) / name).read_bytes()).hexdigest() for package, name in _SOURCES]
     return hashlib.sha256("\n".join(facts + sources).encode()).hexdigest()
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "absent"
 
 
 def _is_whole(folder: Path) -> bool:
@@ -73,6 +85,7 @@ def _workplace(parent: Path) -> Iterator[Path]:
     """A temporary folder, on the cache's volume where it can be written."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
+        _sweep(parent)
         made = tempfile.mkdtemp(dir=parent, prefix=".new-")
     except OSError:
         log.warning("graph_is_not_kept", reason="the cache cannot be written")
@@ -84,9 +97,18 @@ def _workplace(parent: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _sweep(parent: Path) -> None:
+    """Remove what a killed process left; nothing under way is so old."""
+    for folder in parent.glob(".new-*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(folder)
+
+
 def _export(model: ModelVersion, folder: Path) -> None:
     """In a process of its own, so that torch's memory goes back and the worker stays small."""
-    command = [sys.executable, "-m", "dicomqc.models.runtime.export", str(model.folder.absolute()), str(folder / GRAPH)]
+    # -P: the folder that somebody stands in, a stranger's disc perhaps, must not lend its modules.
+    command = [sys.executable, "-P", "-m", "dicomqc.models.runtime.export", str(model.folder.absolute()), str(folder / GRAPH)]
     log.info("graph_is_made", model=str(model.ref), engine="openvino")
     try:
         subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=_SECONDS)  # noqa: S603 - our own module
@@ -107,4 +129,5 @@ def _keep(folder: Path, kept: Path) -> Path | None:
             os.rename(folder, kept)  # noqa: PTH104 - Path.rename is the same call
         if _is_whole(kept):
             return kept
+    log.warning("graph_is_not_kept", reason="the cache cannot be written")
     return None

@@ -34,10 +34,11 @@ def open_runtime(
         try:
             with graph_of(model, cache) as graph:
                 return OpenVinoRuntime(graph, precision, threads=threads)
-        except (ImportError, TransientError) as error:
+        except (ImportError, TransientError, RuntimeError) as error:
+            # RuntimeError: OpenVINO's own, of a graph in the cache that it cannot read.
             if engine == "openvino":
                 raise TransientError(f"the engine openvino is not available: {error}") from error
-            log.warning("engine_replaced", engine="torch", error=type(error).__name__)
+            log.warning("engine_replaced", engine="torch", error=type(error).__name__, reason=str(error)[:200])
     from dicomqc.models import weights  # noqa: PLC0415 - torch, on demand
     from dicomqc.models.runtime.torch_engine import TorchRuntime  # noqa: PLC0415
 

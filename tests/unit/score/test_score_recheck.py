@@ -47,3 +47,12 @@ def test_what_no_threshold_mends_is_counted() -> None:
 def test_nothing_to_compare_is_said() -> None:
     with pytest.raises(ConfigError, match="eligible"):
         compare(np.empty((0, 2, 4, 4), np.uint8), scorer(0.0), scorer(0.0), threshold=0.5, files=3)
+
+
+def test_a_threshold_beyond_every_probability_is_a_choice_too() -> None:
+    # One clip that is satisfactory in fp32 and must stay so: only a threshold above its new probability keeps it.
+    found = compare(clips(0), scorer(0.0), scorer(3.0), threshold=0.5, files=1)
+    assert (found.changed, found.changed_there) == (1, 0)
+    p = float(scorer(3.0).score(clips(0))[0].p_unsatisfactory)
+    assert p < found.suggested < 1
+    assert found.suggested == float(f"{found.suggested:.8g}")
