@@ -122,8 +122,8 @@ def pixel_array(path: Path) -> object:
 
 def plugin(syntax: str) -> str:
     """The plugin that pydicom asks first."""
-    names = get_decoder(syntax).available_plugins
-    return names[0] if names else "pydicom"
+    # `available_plugins` is sorted by name; pydicom tries them in the order in which they were registered.
+    return next(iter(get_decoder(syntax)._available), "pydicom")
 
 
 def dcmdjpeg(path: Path) -> None:
