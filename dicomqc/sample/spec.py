@@ -18,7 +18,7 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "resize": ("area",),
 }
 # Beyond any cine: a hostile card must not ask for a billion frames.
-_MOST: Final = 10_000
+_MOST: Final = 100_000
 _COUNTS: Final = ("first", "window", "step", "size", "channels")
 _POSITIVE: Final = ("std_floor", "std", "frame_rate_hz")
 _NOT_NEGATIVE: Final = ("mean", "frame_rate_tolerance_hz")
