@@ -24,7 +24,7 @@ from dicomqc.sample.decode import check_codecs
 log = structlog.get_logger()
 
 
-class Scorer(Protocol):
+class Scorer(selftest.Scores, Protocol):
     """Whatever turns clips into scores; one engine, precision and device for its whole life."""
 
     @property
@@ -33,22 +33,8 @@ class Scorer(Protocol):
         ...
 
     @property
-    def precision(self) -> str:
-        """The arithmetic: fp32 or bf16."""
-        ...
-
-    @property
     def device(self) -> str:
         """Where it computes: cpu or cuda:N."""
-        ...
-
-    @property
-    def max_clips(self) -> int:
-        """How many clips one call may hold."""
-        ...
-
-    def score(self, frames: NDArray[np.uint8]) -> list[Score]:
-        """Clips of grey levels uint8 [N,T,S,S] to one score each. Raises PermanentError (scorer_failed)."""
         ...
 
 
