@@ -7,47 +7,10 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import zoo
-
-
-class _SinglePrecisionConv3d(nn.Conv3d):
-    """A depthwise convolution outside the CPU's autocast.
-
-    Its weight gradient in bf16 is three times as slow on a CPU as in fp32 and was 80 % of a step; all else gains from bf16.
-    """
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        if values.device.type != "cpu":
-            return super().forward(values)
-        with torch.autocast("cpu", enabled=False):
-            return functional.conv3d(
-                values.float(), self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
-            )
-
-    @classmethod
-    def like(cls, conv: nn.Conv3d) -> "_SinglePrecisionConv3d":
-        """The same convolution with the same parameters."""
-        with torch.device("meta"):
-            made = cls(
-                conv.in_channels,
-                conv.out_channels,
-                _three(conv.kernel_size),
-                stride=_three(conv.stride),
-                padding=_three(conv.padding),
-                groups=conv.groups,
-                bias=conv.bias is not None,
-            )
-        made.weight, made.bias = conv.weight, conv.bias
-        return made
-
-
-def _three(values: object) -> tuple[int, int, int]:
-    if not isinstance(values, tuple) or len(values) != 3:  # noqa: PLR2004 - time, rows, columns
-        raise TypeError(f"{values!r}: three numbers are expected")
-    return values
+from training.depthwise import DepthwiseConv3d
 
 
 def build(name: str, dropout: float, outputs: int = 1) -> nn.Module:
@@ -56,7 +19,7 @@ def build(name: str, dropout: float, outputs: int = 1) -> nn.Module:
     for module in list(model.modules()):
         for child_name, child in module.named_children():
             if isinstance(child, nn.Conv3d) and child.groups > 1:
-                setattr(module, child_name, _SinglePrecisionConv3d.like(child))
+                setattr(module, child_name, DepthwiseConv3d.like(child))
             elif type(child).__name__ == "Swish":
                 # pytorchvideo's own backward is slower and reads a deprecated attribute; the function is the same.
                 setattr(module, child_name, nn.SiLU())

@@ -35,6 +35,26 @@ def tissue(rng: np.random.Generator, strength: float) -> Float:
     return total
 
 
+def clutter(rng: np.random.Generator) -> Float:
+    """Fine uneven shadows of clothes, cables' slack, skin folds and gas, from none to as strong as small vessels."""
+    strength = float(np.exp(rng.uniform(np.log(0.002), np.log(0.05))))
+    total = np.zeros((HALF, HALF), np.float32)
+    for cells in (24, 60, 130):
+        # What lies over the body lies in patches.
+        patch = np.clip(cloud(rng, 5) + np.float32(rng.uniform(-0.5, 1.0)), 0.0, 1.5)
+        total += np.float32(strength * rng.uniform(0.3, 1.0)) * patch * cloud(rng, cells)
+    page = np.zeros((HALF, HALF), np.uint8)
+    for _ in range(int(rng.integers(0, 7))):
+        # Folds and edges: long, soft, nearly straight.
+        ends = rng.uniform(-0.1, 1.1, (2, 2)) * HALF
+        along = np.linspace(0.0, 1.0, 16)
+        course = ends[0] + np.outer(along, ends[1] - ends[0]) + np.stack([wander(rng, 16, 6.0), wander(rng, 16, 6.0)], axis=1)
+        value, width = rng.uniform(60, 255), int(rng.integers(1, 9))
+        cv2.polylines(page, [np.round(course * 4).astype(np.int32)], False, value, width, cv2.LINE_AA, 2)
+    soft = cv2.GaussianBlur(page, (0, 0), rng.uniform(1.0, 4.0)).astype(np.float32) / np.float32(255.0)
+    return enlarge(total + np.float32(2.0 * strength * rng.choice([-1.0, 1.0])) * soft)
+
+
 def enlarge(layer: Float) -> Float:
     """A half-size layer at the canvas's size."""
     return np.asarray(cv2.resize(layer, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR), dtype=np.float32)

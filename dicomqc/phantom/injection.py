@@ -118,7 +118,8 @@ def _clouds(
     if plan.kind is Kind.PUNCTURE_SITE:
         return []
     made = []
-    loses = plan.kind is Kind.POOR_ENGAGEMENT
+    # Where none of it is seen in the sinus, it streams off at once.
+    loses = plan.kind is Kind.POOR_ENGAGEMENT and plan.rng(Stream.CAUSE, 3).random() < 0.85
     if plan.kind is Kind.CATHETER_CHECK:
         puffs = plan.rng(Stream.CAUSE, 3).random() < 0.6
     if (puffs or loses) and plan.kind is not Kind.AORTOGRAM:

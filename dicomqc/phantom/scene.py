@@ -17,6 +17,7 @@ from dicomqc.phantom.plan import CinePlan, Kind, Stream
 from dicomqc.phantom.projection import CANVAS, Float, Points, View, mm
 from dicomqc.phantom.tubes import Bundle, Strand, bundle
 
+_PIGTAIL: Final = 0.85
 _LEAST_MM: Final = 1.0  # the calibre above which a vessel counts as part of the tree that should be seen
 
 
@@ -94,6 +95,7 @@ def _layers(plan: CinePlan, body: np.random.Generator, view: View, heart: Heart,
         still = limbs.groin(limb) if limb.random() < 0.65 else limbs.forearm(limb)
         return still, np.zeros((CANVAS, CANVAS), np.float32), np.zeros((CANVAS // 4, CANVAS // 4), np.float32)
     still = anatomy.thorax(body, view)
+    still = still + anatomy.clutter(plan.rng(Stream.ANATOMY, 1))
     return still, anatomy.diaphragm(body, view) * np.float32(dome), anatomy.heart_shadow(view, heart) * np.float32(shadow)
 
 
@@ -160,7 +162,8 @@ def _instruments(plan: CinePlan, heart: Heart, moves: Motion, view: View, native
     shape, from_arm = instruments.shape_for(rng, plan.side), bool(rng.random() < 0.5)
     tip = _tip(plan, cause, heart, native)
     course = instruments.catheter_course(rng, tip, shape, from_arm=from_arm)
-    if plan.kind in (Kind.AORTOGRAM, Kind.VENTRICULOGRAM):
+    # Most large injections are made through a pigtail, some by hand through whatever lies there.
+    if plan.kind in (Kind.AORTOGRAM, Kind.VENTRICULOGRAM) and cause.random() < _PIGTAIL:
         course = instruments.pigtail(course)
     strands = instruments.catheter(rng, heart, moves, course, npm)
     wired = rng.random() < (0.85 if plan.concerns(Kind.PARTIAL_RECORDING) else 0.18)

@@ -35,7 +35,7 @@ class Clips:
     """`frames` uint8 [M,K,S,S] (read-only map of the cache), `labels` float32 [N] (1: unsatisfactory), and facts by clip [N].
 
     K is the spec's frames plus `margin` more at both ends, in the spec's step, for start jitter. `rows` [N]: where each clip
-    lies in `frames`. `pixels` are digests of the cached frames, `ids` name the clips in predictions, `refused` are the places
+    lies in `frames`. `graded` are near the label's threshold, where readers would not agree. `pixels` are digests of the cached frames, `ids` name the clips in predictions, `refused` are the places
     in the list of cines, and the reasons, of those that were left out.
     """
 
@@ -48,6 +48,8 @@ class Clips:
     ids: tuple[str, ...] = ()
     twins: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
+    vendors: tuple[str, ...] = ()
+    graded: tuple[bool, ...] = ()
     pixels: tuple[str, ...] = ()
     refused: tuple[tuple[int, str], ...] = ()
 
@@ -216,6 +218,8 @@ def _map(whole: Path, items: Sequence[Item], margin: int) -> Clips:
         kinds=column("kind"),
         twins=column("twin"),
         splits=column("split"),
+        vendors=column("vendor"),
+        graded=tuple(bool(one) for one in column("graded")),
         ids=column("id"),
         pixels=tuple(row["pixels"] for row in rows),
         refused=tuple((int(row["row"]), str(row["refused"])) for row in every if row["refused"]),

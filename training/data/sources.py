@@ -93,6 +93,7 @@ def from_plans(
                 "patient": plan.patient_id,
                 "kind": plan.kind.value,
                 "twin": plan.twin,
+                "vendor": str(plan.vendor),
             },
         )
         for plan in plans
@@ -106,5 +107,7 @@ def _rendered(item: Item, wide: FrameSpec) -> Loaded:
     plan: CinePlan = item.source
     # As `sample` pads: where the jitter's frames lie beyond the end, the last one is repeated.
     numbers = [min(number, plan.frames) for number in wide.frame_numbers()]
-    label = "satisfactory" if sight.judge(plan).satisfactory else "unsatisfactory"
-    return Loaded(frames=resize(shown(plan, numbers), wide.size), facts={"label": label})
+    seen = sight.judge(plan)
+    label = "satisfactory" if seen.satisfactory else "unsatisfactory"
+    facts = {"label": label, "graded": "graded" if seen.graded else "", "window": f"{seen.window:.4f}"}
+    return Loaded(frames=resize(shown(plan, numbers), wide.size), facts=facts)

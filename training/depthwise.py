@@ -1,0 +1,117 @@
+"""Depthwise 3-D convolutions whose gradient a CPU takes quickly.
+
+oneDNN has no depthwise kernel for the gradient of a 3-D convolution and spends three quarters of an X3D's training step in a
+reference loop. Its 2-D kernels are fast, and a 3-D kernel is a sum of 2-D ones, one to a frame of its own: this takes the
+gradient so. The sums are those of PyTorch in another order, so figures differ in the last digits.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class DepthwiseConv3d(nn.Conv3d):
+    """A depthwise convolution that takes its own gradient on a CPU, in fp32: in bf16 it was three times as slow."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
+        """[N,C,T,H,W] to [N,C,T',H',W']."""
+        if input.device.type != "cpu":
+            return super().forward(input)
+        with torch.autocast("cpu", enabled=False):
+            values = input.to(self.weight.dtype)
+            return _Convolve.apply(values, self.weight, self.stride, self.padding)  # type: ignore[no-untyped-call, no-any-return]
+
+    @classmethod
+    def like(cls, conv: nn.Conv3d) -> "DepthwiseConv3d":
+        """The same convolution with the same parameters; TypeError where it is none that this can do."""
+        kernel, stride, padding = _three(conv.kernel_size), _three(conv.stride), _three(conv.padding)
+        same = padding == tuple(k // 2 for k in kernel) and all(k % 2 for k in kernel) and stride[0] == 1
+        if not (conv.groups == conv.in_channels == conv.out_channels and same and conv.bias is None):
+            raise TypeError(f"{conv}: a depthwise convolution that keeps the frames is expected")
+        with torch.device("meta"):
+            made = cls(conv.in_channels, conv.out_channels, kernel, stride, padding, groups=conv.groups, bias=False)
+        made.weight = conv.weight
+        return made
+
+
+def _three(values: object) -> tuple[int, int, int]:
+    if not isinstance(values, tuple) or len(values) != 3:  # noqa: PLR2004 - time, rows, columns
+        raise TypeError(f"{values!r}: three numbers are expected")
+    return values
+
+
+class _Convolve(torch.autograd.Function):
+    """x [N,C,T,H,W] by weights [C,1,t,h,w]."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, stride: Any, padding: Any) -> torch.Tensor:
+        x = x.contiguous(memory_format=torch.channels_last_3d)
+        ctx.save_for_backward(x, weight)
+        ctx.stride, ctx.padding = stride, padding
+        return functional.conv3d(x, weight, None, stride, padding, 1, x.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
+        x, weight = ctx.saved_tensors
+        gradient = gradients[0].contiguous(memory_format=torch.channels_last_3d)
+        by_input = _by_input(x, weight, gradient, ctx.stride, ctx.padding) if ctx.needs_input_grad[0] else None
+        return by_input, _by_weight(x, weight, gradient, ctx.stride, ctx.padding), None, None
+
+
+def _by_input(x: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor, stride: Any, padding: Any) -> torch.Tensor:
+    if set(stride) == {1}:
+        # The kernel turned round is the gradient's own.
+        return functional.conv3d(gradient, weight.flip(2, 3, 4), None, 1, padding, 1, x.shape[1])
+    total = torch.zeros_like(x, memory_format=torch.channels_last_3d)
+    seen, given = _frames(x), _frames(gradient)
+    for tap in range(weight.shape[2]):
+        shift = tap - padding[0]
+        part, _ = _gradients(given, seen, weight[:, :, tap], stride[1:], padding[1:], (True, False))
+        _close(part, x.shape[2], shift)
+        at, to = _ends(len(seen), shift)
+        _frames(total)[to] += part[at]
+    return total
+
+
+def _by_weight(x: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor, stride: Any, padding: Any) -> torch.Tensor:
+    if weight.shape[3:] == (1, 1) and set(stride) == {1}:
+        # Along time only: each pixel's frames are a column.
+        pair = _gradients(gradient.flatten(3), x.flatten(3), weight[..., 0], (1, 1), (padding[0], 0), (False, True))
+        return pair[1].unsqueeze(-1)
+    seen, given = _frames(x), _frames(gradient)
+    taps = []
+    for tap in range(weight.shape[2]):
+        shift = tap - padding[0]
+        at, to = _ends(len(seen), shift)
+        open_ = _close(given.clone() if shift else given, x.shape[2], shift)
+        taps.append(_gradients(open_[at], seen[to], weight[:, :, tap], stride[1:], padding[1:], (False, True))[1])
+    return torch.stack(taps, dim=2)
+
+
+def _frames(cine: torch.Tensor) -> torch.Tensor:
+    """[N,C,T,H,W] as its frames [N·T,C,H,W], in the same memory."""
+    return cine.permute(0, 2, 3, 4, 1).flatten(0, 1).permute(0, 3, 1, 2)
+
+
+def _ends(count: int, shift: int) -> tuple[slice, slice]:
+    """Of all frames in a row, those of the output that have a frame `shift` further on, and those frames of the input."""
+    return slice(max(-shift, 0), count - max(shift, 0)), slice(max(shift, 0), count + min(shift, 0))
+
+
+def _close(frames: torch.Tensor, clip: int, shift: int) -> torch.Tensor:
+    """Nothing, in place, at the output's frames whose frame `shift` further on is another clip's."""
+    for outside in range(abs(shift)):
+        frames[clip - 1 - outside if shift > 0 else outside :: clip] = 0.0
+    return frames
+
+
+def _gradients(
+    gradient: torch.Tensor, x: torch.Tensor, kernel: torch.Tensor, stride: Any, padding: Any, wanted: tuple[bool, bool]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A depthwise 2-D convolution's gradients by input and by kernel, those that are `wanted`."""
+    by_input, by_kernel, _ = torch.ops.aten.convolution_backward(
+        gradient, x, kernel, None, list(stride), list(padding), [1, 1], False, [0, 0], x.shape[1], [*wanted, False]
+    )
+    return by_input, by_kernel
