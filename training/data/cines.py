@@ -35,8 +35,9 @@ class Clips:
     """`frames` uint8 [M,K,S,S] (read-only map of the cache), `labels` float32 [N] (1: unsatisfactory), and facts by clip [N].
 
     K is the spec's frames plus `margin` more at both ends, in the spec's step, for start jitter. `rows` [N]: where each clip
-    lies in `frames`. `graded` are near the label's threshold, where readers would not agree. `pixels` are digests of the cached frames, `ids` name the clips in predictions, `refused` are the places
-    in the list of cines, and the reasons, of those that were left out.
+    lies in `frames`. `graded` are near the label's threshold, where readers would not agree. `pixels` are digests of the
+    cached frames, `ids` name the clips in predictions, `refused` are the places in the list of cines, and the reasons, of
+    those that were left out.
     """
 
     frames: NDArray[np.uint8]
