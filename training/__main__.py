@@ -12,8 +12,9 @@ from typing import Any
 from dicomqc.core.errors import DicomQCError
 from dicomqc.models import registry, zoo
 from dicomqc.phantom import cohort, files, presets
-from training import compare, complexity, complexity_tables, distributed, figures, precision, report, results
+from training import compare, comparison, complexity, complexity_tables, distributed, figures, precision, report, results
 from training import run as runs
+from training.clock import Clock, Paused
 from training.data import importers
 from training.evaluate import check, evaluate
 from training.fitting import fit
@@ -21,6 +22,7 @@ from training.publish import publish
 from training.run import Run
 
 _RECIPES = Path(__file__).resolve().parents[1] / "config" / "training"
+_PAUSED = 75
 _log = logging.getLogger("training")
 _began = time.monotonic()
 
@@ -107,6 +109,21 @@ def _evaluate(run: Run, options: argparse.Namespace) -> None:
 
 def _compare(options: argparse.Namespace) -> None:
     _say(f"written: {report.write(options.runs, options.out, options.complexity)}")
+
+
+def _comparison(options: argparse.Namespace) -> None:
+    wanted = comparison.entries(options.recipes, options.seeds, options.many)
+    comparison.run(
+        wanted,
+        options.out,
+        options.seed,
+        options.workers,
+        _say,
+        device=precision.device(options.device),
+        registry=registry.shipped(),
+        clock=Clock(options.minutes * 60.0),
+        complexity=options.complexity,
+    )
 
 
 def _figures(options: argparse.Namespace) -> None:
@@ -245,22 +262,43 @@ def _add_reports(commands: _Parser) -> None:
         added.set_defaults(does=does)
 
 
+def _add_comparison(commands: _Parser) -> None:
+    added = commands.command(
+        "comparison", "fit, evaluate and report several recipes on one cohort; may be stopped and called again"
+    )
+    added.add_argument("recipes", type=Path, nargs="+", metavar="RECIPE", help="recipes, in the order in which they are run")
+    added.add_argument("--seed", type=int, required=True, help="of the cohort and its split")
+    added.add_argument("--seeds", type=int, default=1, help="fit so many times from other weights (default 1)…")
+    added.add_argument("--many", type=lambda text: text.split(","), default=[], help="…these recipes, by name")
+    added.add_argument("--out", type=Path, required=True, help="folder of the runs, the report and packed results")
+    added.add_argument(
+        "--minutes", type=float, default=float("inf"), help="stop by then, exit code 75; the same command goes on"
+    )
+    added.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    added.add_argument("--complexity", type=Path, help="JSON of `complexity --format json`, for Table 3")
+    added.set_defaults(does=_comparison)
+
+
 def _parser() -> argparse.ArgumentParser:
     commands = _Parser()
     _add_complexity(commands)
     _add_data(commands)
     _add_fit(commands)
     _add_results(commands)
+    _add_comparison(commands)
     _add_reports(commands)
     return commands.parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 when done, 2 for a recipe, manifest, folder or version that cannot be used."""
+    """Run one command; 0: done, 75 (EX_TEMPFAIL): paused by a clock, 2: a recipe, manifest, folder or version is no good."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parser().parse_args(arguments)
     try:
         options.does(options)
+    except Paused as error:
+        _log.info("%s", error)
+        return _PAUSED
     except (DicomQCError, OSError) as error:
         _log.error("%s", error)
         return 2

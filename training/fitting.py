@@ -12,6 +12,7 @@ from dicomqc.models import kinetics, weights, zoo
 from dicomqc.models import registry as published
 from training import checkpoint, distributed, loop, precision
 from training import run as runs
+from training.clock import NO_END, Clock
 from training.data.cines import Clips
 from training.data.splits import Split
 from training.run import FIT, WEIGHTS, Run, Say
@@ -19,8 +20,11 @@ from training.run import FIT, WEIGHTS, Run, Say
 KINETICS_SUFFIX: Final = ".pyth"
 
 
-def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Path) -> None:
-    """Fit the run's network and write its weights, or do nothing where they are there. Raises ConfigError, `loop.Diverged`."""
+def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Path, clock: Clock = NO_END) -> None:
+    """Fit the run's network and write its weights, or do nothing where they are there.
+
+    Raises ConfigError, `loop.Diverged`, and `Paused` where the clock is over before the end.
+    """
     if (run.folder / WEIGHTS).exists():
         say(f"{run.folder} is trained already")
         return
@@ -35,7 +39,9 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
         f"log in {run.folder}/log.jsonl"
     )
     began = time.monotonic()
-    model = loop.fit(run.recipe, clips, train, run.folder, run.seed, say, validation=validation, start=start, device=device)
+    model = loop.fit(
+        run.recipe, clips, train, run.folder, run.fit_seed, say, validation=validation, start=start, device=device, clock=clock
+    )
     facts = {
         "steps": steps,
         "epochs": round(sum(p.steps_of(len(train)) * p.batch for p in run.recipe.phases) / max(len(train), 1), 2),

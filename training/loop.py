@@ -24,6 +24,7 @@ from dicomqc.sample.tensor import normalise
 from training import checkpoint, distributed, metrics, network, precision, schedule
 from training.augment import augment, draw
 from training.checkpoint import BEST, State
+from training.clock import NO_END, Clock
 from training.data.cines import Clips
 from training.progress import Progress
 from training.recipe import Recipe
@@ -40,7 +41,10 @@ class Diverged(DicomQCError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """What a run is fitted on. `kinds` are those of the second lesson, none where the recipe has none."""
+    """What a run is fitted on. `kinds` are those of the second lesson, none where the recipe has none.
+
+    `sight`: whether there is a third one, the share of the tree that is seen.
+    """
 
     recipe: Recipe
     clips: Clips
@@ -49,10 +53,11 @@ class Fit:
     seed: int
     device: torch.device
     kinds: tuple[str, ...]
+    sight: bool
 
     def fresh(self) -> nn.Module:
         """A network as this run needs it."""
-        return network.build(self.recipe.model, self.recipe.dropout, 1 + len(self.kinds)).to(self.device)
+        return network.build(self.recipe.model, self.recipe.dropout, 1 + len(self.kinds) + self.sight).to(self.device)
 
 
 def fit(
@@ -66,17 +71,21 @@ def fit(
     validation: Sequence[int] = (),
     start: Mapping[str, torch.Tensor] | None = None,
     device: torch.device = _CPU,
+    clock: Clock = NO_END,
 ) -> nn.Module:
     """Train on the clips `train` and return the network of one output in eval mode, on the CPU.
 
     Continues from the checkpoint of `folder` where there is one. `start`: weights to begin from instead of fresh ones.
-    Raises `Diverged` where the loss is no number.
+    Raises `Diverged` where the loss is no number, and `Paused` after a checkpoint where the clock is over.
     """
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(seed)
     kinds = tuple(sorted({clips.kinds[i] for i in train})) if recipe.kind_loss > 0 else ()
     part = np.asarray(train, dtype=np.int64)
-    run = Fit(recipe=recipe, clips=clips, train=part, validation=tuple(validation), seed=seed, device=device, kinds=kinds)
+    sight = recipe.sight_loss > 0 and any(math.isfinite(clips.windows[i]) for i in (train if clips.windows else ()))
+    run = Fit(
+        recipe=recipe, clips=clips, train=part, validation=tuple(validation), seed=seed, device=device, kinds=kinds, sight=sight
+    )
     if any(phase.batch < distributed.world().size for phase in recipe.phases):
         raise ConfigError("phases: a batch needs a clip for every process")
     state = _begin(run, start)
@@ -88,6 +97,9 @@ def fit(
     for step in schedule.steps(recipe, part, seed):
         if step.number >= first:
             _advance(run, state, step, total, folder, progress)
+            if clock.over and state.step < total:
+                checkpoint.save(folder, state)
+                clock.check()
     progress.close()
     if run.validation and math.isfinite(state.best_auc):
         distributed.wait()
@@ -211,7 +223,12 @@ def _loss(run: Fit, outputs: torch.Tensor, indices: NDArray[np.int64]) -> torch.
     if run.kinds:
         # What a clip shows teaches more than whether it will do; the outputs for it are dropped after training.
         kinds = torch.tensor([run.kinds.index(run.clips.kinds[i]) for i in indices], device=outputs.device)
-        loss = loss + run.recipe.kind_loss * functional.cross_entropy(outputs[:, 1:], kinds)
+        loss = loss + run.recipe.kind_loss * functional.cross_entropy(outputs[:, 1 : 1 + len(run.kinds)], kinds)
+    if run.sight:
+        seen = torch.tensor([run.clips.windows[i] for i in indices], dtype=torch.float32, device=outputs.device)
+        said = torch.isfinite(seen)
+        missed = functional.mse_loss(outputs[said, -1].sigmoid(), seen[said], reduction="sum")
+        loss = loss + run.recipe.sight_loss * missed / max(len(indices), 1)
     return loss
 
 

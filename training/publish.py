@@ -71,6 +71,7 @@ def _training(run: Run) -> dict[str, Any]:
     return {
         "recipe": run.recipe.to_json(),
         "seed": run.seed,
+        "fit_seed": run.fit_seed,
         "data": data if run.manifest is None else "a manifest of labelled DICOM files; see the run folder",
         "init": run.init,
         "splits": json.loads((run.folder / SPLITS).read_text(encoding="utf-8")),

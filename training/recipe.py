@@ -4,6 +4,7 @@ A file may name another as its `base`, whose values hold where it has none.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
@@ -13,8 +14,10 @@ import yaml
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import registry, zoo
+from dicomqc.phantom import presets
 from dicomqc.sample.spec import FrameSpec, is_finite
 from training.augment import Strength
+from training.data.splits import SHARES
 
 SCHEDULES: Final = ("carry", "paper")
 _BASES: Final = 4
@@ -38,13 +41,15 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """One run. `patients`, `unseen_patients`, `unsatisfactory` and `twins` are of the simulated cohorts, without a manifest.
+    """One run. `cohort` to `twins` are of the simulated cohorts, without a manifest.
 
+    `cohort` names a preset of `dicomqc.phantom` ("": none), whose numbers then hold instead of `patients` and `unsatisfactory`.
     `twins` above 0: that share of the cines comes in pairs that differ in one cause, and both labels are meant equally often.
-    `schedule` carry: AdamW, the rate rises over `warmup` of all steps and falls by a cosine. `paper`: Adam, the rate falls by
-    `gamma` every `step_epochs` epochs. `ema` is the averaged weights' decay per step (0: none). `kind_loss` weighs the second
-    lesson, which kind a clip is. Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best
-    by AUC is kept. `micro_batch` clips at most are on the device at once (0: the batch).
+    `shares` of the patients train, validate and test. `schedule` carry: AdamW, the rate rises over `warmup` of all steps and
+    falls by a cosine. `paper`: Adam, the rate falls by `gamma` every `step_epochs` epochs. `ema` is the averaged weights'
+    decay per step (0: none). `kind_loss` weighs the second lesson, which kind a clip is, `sight_loss` a third, the share of
+    the tree that is seen (simulated clips only). Every `validate_epochs` epochs (0: never) the network is scored on
+    validation, and the best by AUC is kept. `micro_batch` clips at most are on the device at once (0: the batch).
     """
 
     name: str
@@ -54,10 +59,12 @@ class Recipe:
     phases: tuple[Phase, ...]
     learning_rate: float
     weight_decay: float
+    cohort: str = ""
     patients: int = 260
     unseen_patients: int = 60
     unsatisfactory: float = 0.45
     twins: float = 0.0
+    shares: tuple[float, ...] = SHARES
     schedule: Literal["carry", "paper"] = "carry"
     warmup: float = 0.0
     step_epochs: int = 30
@@ -65,6 +72,7 @@ class Recipe:
     ema: float = 0.0
     dropout: float = 0.0
     kind_loss: float = 0.0
+    sight_loss: float = 0.0
     reestimate_clips: int = 0
     validate_epochs: int = 0
     micro_batch: int = 0
@@ -98,7 +106,8 @@ def _checked(kind: type, value: object, where: str) -> dict[str, Any]:
 
 _AT_LEAST_ONE: Final = ("patients", "unseen_patients", "step_epochs", "checkpoint_steps", "threads")
 _AT_LEAST_NONE: Final = ("reestimate_clips", "validate_epochs", "micro_batch", "margin")
-_NUMBERS: Final = ("unsatisfactory", "twins", "learning_rate", "weight_decay", "warmup", "gamma", "ema", "dropout", "kind_loss")
+_NUMBERS: Final = ("unsatisfactory", "twins", "learning_rate", "weight_decay", "warmup", "gamma", "ema", "dropout")
+_LESSONS: Final = ("kind_loss", "sight_loss")
 _BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout")
 
 
@@ -111,7 +120,7 @@ def _usable(recipe: Recipe) -> Recipe:
     for name, (value, lowest) in counts.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
             raise ConfigError(f"{name}: a whole number of at least {lowest} is expected")
-    for name, value in {**{n: getattr(recipe, n) for n in _NUMBERS}, **asdict(recipe.augment)}.items():
+    for name, value in {**{n: getattr(recipe, n) for n in (*_NUMBERS, *_LESSONS)}, **asdict(recipe.augment)}.items():
         if not is_finite(value) or value < 0 or (name in _BELOW_ONE and value >= 1):
             raise ConfigError(f"{name}: a number of at least 0{' and below 1' if name in _BELOW_ONE else ''} is expected")
     _fitting(recipe)
@@ -119,14 +128,22 @@ def _usable(recipe: Recipe) -> Recipe:
     return recipe
 
 
+def _are_shares(values: object) -> bool:
+    if not isinstance(values, tuple) or len(values) != len(SHARES):
+        return False
+    return all(is_finite(one) and one > 0 for one in values) and math.isclose(sum(values), 1.0, abs_tol=1e-6)
+
+
 def _fitting(recipe: Recipe) -> None:
     """What must fit together."""
-    if recipe.model not in zoo.ARCHITECTURES:
-        raise ConfigError(f"model: one of {', '.join(zoo.ARCHITECTURES)} is expected")
-    if recipe.schedule not in SCHEDULES:
-        raise ConfigError(f"schedule: one of {', '.join(SCHEDULES)} is expected")
+    choices = {"model": tuple(zoo.ARCHITECTURES), "schedule": SCHEDULES, "cohort": ("", *presets.NAMES)}
+    for name, known in choices.items():
+        if getattr(recipe, name) not in known:
+            raise ConfigError(f"{name}: one of {', '.join(one for one in known if one)} is expected")
     if not recipe.phases:
         raise ConfigError("phases: at least one is expected")
+    if not _are_shares(recipe.shares):
+        raise ConfigError(f"shares: {len(SHARES)} numbers above 0 are expected, 1 in sum")
     frames = len(recipe.spec.frame_numbers())
     for i, phase in enumerate(recipe.phases):
         if bool(phase.steps) == bool(phase.epochs):
@@ -162,6 +179,8 @@ def load(path: Path) -> Recipe:
     raw["augment"] = Strength(**_checked(Strength, raw.get("augment", {}), "augment"))
     phases = raw["phases"] if isinstance(raw["phases"], list) else []
     raw["phases"] = tuple(Phase(**_checked(Phase, phase, f"phases[{i}]")) for i, phase in enumerate(phases))
+    if isinstance(raw.get("shares"), list):
+        raw["shares"] = tuple(raw["shares"])
     return _usable(Recipe(**raw))
 
 

@@ -32,7 +32,7 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One evaluated run."""
+    """One evaluated run; `seed` is the one that it was fitted with."""
 
     folder: Path
     recipe: Recipe
@@ -70,7 +70,7 @@ def read(folder: Path) -> Result:
     return Result(
         folder=folder,
         recipe=run.recipe,
-        seed=run.seed,
+        seed=run.fit_seed,
         metrics=_json(folder / METRICS) or {},
         parts=_predictions(folder / PREDICTIONS),
         fit=_json(folder / FIT) or {},

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from dicomqc.core.errors import ConfigError
-from dicomqc.phantom import cohort
+from dicomqc.phantom import cohort, presets
 from training import recipe as recipes
 from training.data import manifest, sources, splits, table1
 from training.data.cines import Clips
@@ -40,11 +40,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run on disk. `init` names the published weights that it starts from, `without_kind` a kind left out of training."""
+    """One run on disk: `seed` is of its cohort and split, `fit_seed` of its weights and the order of clips.
+
+    `init` names the published weights that it starts from, `without_kind` a kind left out of training.
+    """
 
     folder: Path
     recipe: Recipe
     seed: int
+    fit_seed: int
     init: str = ""
     without_kind: str = ""
 
@@ -76,7 +80,7 @@ class Run:
 
     def split(self, clips: Clips) -> Split:
         """The patient-level split of the cohort. Raises ConfigError where it is not the one that was recorded."""
-        made = splits.split(clips, self.seed)
+        made = splits.split(clips, self.seed, self.recipe.shares)
         if (self.folder / SPLITS).exists():
             kept = json.loads((self.folder / SPLITS).read_text(encoding="utf-8"))
             changed = [n for n, part in made.parts().items() if kept[n]["sha256"] != splits.digest(clips.patients, part)]
@@ -113,7 +117,9 @@ class Run:
             writer.writerows(asdict(one) for one in left_out)
 
     def _simulated(self, name: str, seed: int, patients: int, workers: int, say: Say) -> Clips:
-        if self.recipe.twins > 0:
+        if self.recipe.cohort and name == "training":
+            plans = presets.planned(self.recipe.cohort, seed, workers, _progress(name, "labels settled", say))
+        elif self.recipe.twins > 0:
             plans = cohort.balanced(seed, patients, twins=self.recipe.twins)
         else:
             plans = cohort.plan(seed, patients, unsatisfactory=self.recipe.unsatisfactory)
@@ -131,17 +137,30 @@ def _progress(name: str, done_to: str, say: Say) -> Callable[[int, int], None]:
     return progress
 
 
-def create(folder: Path, recipe: Path, seed: int, *, cines: Path | None = None, init: str = "", without_kind: str = "") -> Run:
+def create(
+    folder: Path,
+    recipe: Path,
+    seed: int,
+    *,
+    fit_seed: int | None = None,
+    cines: Path | None = None,
+    init: str = "",
+    without_kind: str = "",
+) -> Run:
     """Open `folder` for a run of `recipe`; a folder of another recipe, manifest or seed is refused, not overwritten.
 
-    `cines` is a manifest; without one the recipe's simulated cohort is used. Raises ConfigError, FileExistsError.
+    `fit_seed` is `seed` where it is not given. `cines` is a manifest; without one the recipe's simulated cohort is used.
+    Raises ConfigError, FileExistsError.
     """
     wanted = load(recipe)
     digest = "" if cines is None else hashlib.sha256(cines.read_bytes()).hexdigest()
-    facts = {"seed": seed, "manifest_sha256": digest, "init": init, "without_kind": without_kind}
+    fit_seed = seed if fit_seed is None else fit_seed
+    facts = {"seed": seed, "fit_seed": fit_seed, "manifest_sha256": digest, "init": init, "without_kind": without_kind}
     if (folder / FACTS).exists():
         kept = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        if load(folder / RECIPE) != wanted or any(kept.get(name) != value for name, value in facts.items()):
+        if load(folder / RECIPE) != wanted or any(
+            kept.get(name, kept["seed"] if name == "fit_seed" else None) != value for name, value in facts.items()
+        ):
             raise FileExistsError(f"{folder} holds a run of another recipe, manifest, start or seed; choose another --run")
         return reopen(folder)
     entries = None if cines is None else manifest.read(cines)
@@ -164,6 +183,7 @@ def reopen(folder: Path) -> Run:
         folder=folder,
         recipe=load(folder / RECIPE),
         seed=int(facts["seed"]),
+        fit_seed=int(facts.get("fit_seed", facts["seed"])),
         init=facts.get("init", ""),
         without_kind=facts.get("without_kind", ""),
     )

@@ -6,6 +6,7 @@ A cache is named by its cines, the FrameSpec and the code that makes pixels; it 
 import fcntl
 import hashlib
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -35,9 +36,9 @@ class Clips:
     """`frames` uint8 [M,K,S,S] (read-only map of the cache), `labels` float32 [N] (1: unsatisfactory), and facts by clip [N].
 
     K is the spec's frames plus `margin` more at both ends, in the spec's step, for start jitter. `rows` [N]: where each clip
-    lies in `frames`. `graded` are near the label's threshold, where readers would not agree. `pixels` are digests of the
-    cached frames, `ids` name the clips in predictions, `refused` are the places in the list of cines, and the reasons, of
-    those that were left out.
+    lies in `frames`. `graded` are near the label's threshold, where readers would not agree; `windows` are the shares of the
+    tree that are seen, nan where nothing says so. `pixels` are digests of the cached frames, `ids` name the clips in
+    predictions, `refused` are the places in the list of cines, and the reasons, of those that were left out.
     """
 
     frames: NDArray[np.uint8]
@@ -51,6 +52,7 @@ class Clips:
     splits: tuple[str, ...] = ()
     vendors: tuple[str, ...] = ()
     graded: tuple[bool, ...] = ()
+    windows: tuple[float, ...] = ()
     pixels: tuple[str, ...] = ()
     refused: tuple[tuple[int, str], ...] = ()
 
@@ -221,6 +223,7 @@ def _map(whole: Path, items: Sequence[Item], margin: int) -> Clips:
         splits=column("split"),
         vendors=column("vendor"),
         graded=tuple(bool(one) for one in column("graded")),
+        windows=tuple(float(one) if one else math.nan for one in column("window")),
         ids=column("id"),
         pixels=tuple(row["pixels"] for row in rows),
         refused=tuple((int(row["row"]), str(row["refused"])) for row in every if row["refused"]),

@@ -33,15 +33,16 @@ class Split:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
-def split(clips: Clips, seed: int) -> Split:
-    """Share out the clips 70/15/15 by patient, stratified by label and kind; a part that the manifest gives is kept.
+def split(clips: Clips, seed: int, shares: Sequence[float] = SHARES) -> Split:
+    """Share out the clips by patient, stratified by label and kind; a part that the manifest gives is kept.
 
-    Raises ConfigError where too few patients are there, a given part would leak, or a part misses a class.
+    `shares` are those of training, validation and test. Raises ConfigError where too few patients are there, a given part
+    would leak, or a part misses a class.
     """
     groups = grouped(clips)
     given = _given(clips, groups)
     counts = _counts(clips, groups)
-    part = _share_out(counts, given, _names(clips, groups), seed)
+    part = _share_out(counts, given, _names(clips, groups), seed, np.array(shares))
     lists: tuple[list[int], list[int], list[int]] = ([], [], [])
     for index, group in enumerate(groups):
         lists[part[group]].append(index)
@@ -115,7 +116,9 @@ def _counts(clips: Clips, groups: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.column_stack([patients, summed[:, :2].sum(axis=1), summed])
 
 
-def _share_out(counts: NDArray[np.float64], given: dict[int, int], names: Sequence[str], seed: int) -> NDArray[np.int64]:
+def _share_out(
+    counts: NDArray[np.float64], given: dict[int, int], names: Sequence[str], seed: int, wanted: NDArray[np.float64]
+) -> NDArray[np.int64]:
     """The part of each group: the rare and large first, each to the part that is relatively emptiest in what it brings."""
     if len(counts) < len(SHARES):
         raise ConfigError(f"split: {len(counts)} independent patients cannot be shared over {', '.join(PARTS)}")
@@ -126,24 +129,27 @@ def _share_out(counts: NDArray[np.float64], given: dict[int, int], names: Sequen
     part = np.array([given.get(int(group), -1) for group in order])
     free = part < 0
     filled = np.stack([relative[part == place].sum(axis=0) for place in range(len(SHARES))])
-    shares = np.array(SHARES)[:, None]
+    shares = wanted[:, None]
     for row in np.argsort(-relative.max(axis=1), kind="stable"):
         if free[row]:
             after = (filled + relative[row]) / shares
             part[row] = int(np.argmin((after * relative[row]).sum(axis=1)))
             filled[part[row]] += relative[row]
-    _exchange(relative, part, free, filled)
+    _exchange(relative, part, free, filled, shares)
     found = np.empty_like(part)
     found[order] = part
     return found
 
 
 def _exchange(
-    relative: NDArray[np.float64], part: NDArray[np.int64], free: NDArray[np.bool_], filled: NDArray[np.float64]
+    relative: NDArray[np.float64],
+    part: NDArray[np.int64],
+    free: NDArray[np.bool_],
+    filled: NDArray[np.float64],
+    shares: NDArray[np.float64],
 ) -> None:
     """Let groups change places, or move, as long as the parts come nearer to their shares; `part` and `filled` change."""
-    parts = len(SHARES)
-    shares = np.array(SHARES)[:, None]
+    parts = len(shares)
     # Nobody, in every part: changing places with it is moving.
     rows = np.concatenate([relative, np.zeros((parts, relative.shape[1]))])
     where = np.concatenate([part, np.arange(parts)])
@@ -152,7 +158,7 @@ def _exchange(
         moved = False
         for row in np.flatnonzero(free):
             mine, gain = where[row], rows - rows[row]
-            here = ((filled[mine] + gain - shares[mine]) ** 2).sum(axis=1) / SHARES[mine]
+            here = ((filled[mine] + gain - shares[mine]) ** 2).sum(axis=1) / shares[mine, 0]
             there = ((filled[where] - gain - shares[where]) ** 2).sum(axis=1) / shares[where, 0]
             now = ((filled - shares) ** 2).sum(axis=1) / shares[:, 0]
             change = here + there - now[mine] - now[where]

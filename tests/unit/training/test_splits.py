@@ -117,3 +117,9 @@ def test_too_few_patients_or_a_class_that_does_not_reach_a_part_are_refused() ->
 def test_the_digest_changes_with_the_members() -> None:
     patients = [f"p{n // 4}" for n in range(400)]
     assert splits.digest(patients, (1, 2)) != splits.digest(patients, (1, 3))
+
+
+def test_other_shares_are_kept_to() -> None:
+    clips = _clips()
+    made = splits.split(clips, 1, (0.9, 0.06, 0.04))
+    assert [len(_owners(clips, part)) for part in made.parts().values()] == pytest.approx([90, 6, 4], abs=2)

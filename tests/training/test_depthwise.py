@@ -1,0 +1,46 @@
+import pytest
+import torch
+from torch import nn
+
+from training import network
+from training.depthwise import DepthwiseConv3d
+
+
+def _gradients(conv: nn.Conv3d, clip: torch.Tensor, outcome: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    clip = clip.clone().requires_grad_(requires_grad=True)
+    result = conv(clip)
+    by_input, by_weight = torch.autograd.grad((result * outcome).sum(), (clip, conv.weight))
+    return result, by_input, by_weight
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+@pytest.mark.parametrize("clips", [1, 3])
+@pytest.mark.parametrize(
+    ("kernel", "stride"), [((3, 3, 3), (1, 1, 1)), ((3, 3, 3), (1, 2, 2)), ((5, 1, 1), (1, 1, 1)), ((1, 3, 3), (1, 2, 2))]
+)
+def test_its_gradients_are_those_of_torch(
+    kernel: tuple[int, int, int], stride: tuple[int, int, int], clips: int, frames: int
+) -> None:
+    torch.manual_seed(0)
+    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+    plain = nn.Conv3d(6, 6, kernel, stride, padding, groups=6, bias=False).double()
+    clip = torch.randn(clips, 6, frames, 9, 7, dtype=torch.float64)
+    outcome = torch.randn_like(plain(clip))
+    expected = _gradients(plain, clip, outcome)
+    found = _gradients(DepthwiseConv3d.like(plain), clip, outcome)
+    for mine, theirs in zip(found, expected, strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_a_convolution_that_is_not_depthwise_is_refused() -> None:
+    with pytest.raises(TypeError, match="depthwise"):
+        DepthwiseConv3d.like(nn.Conv3d(4, 8, 3, padding=1))
+    with pytest.raises(TypeError, match="depthwise"):
+        DepthwiseConv3d.like(nn.Conv3d(4, 4, 3, padding=1, groups=4, bias=True))
+
+
+def test_every_depthwise_convolution_of_x3d_is_replaced_and_no_name_changes() -> None:
+    built = network.build("x3d_s", 0.0)
+    depthwise = [m for m in built.modules() if isinstance(m, nn.Conv3d) and m.groups > 1]
+    assert len(depthwise) == 27
+    assert all(isinstance(m, DepthwiseConv3d) for m in depthwise)

@@ -1,0 +1,87 @@
+"""The comparison as one command that may be stopped and called again: fit and evaluate recipe by recipe, report after each.
+
+What a finished run leaves is packed without its checkpoint, so that little has to leave a machine that is lent; unpacked into
+the same folder on another machine, the run counts as done there.
+"""
+
+import shutil
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from training import report
+from training import run as runs
+from training.clock import Clock
+from training.evaluate import evaluate
+from training.fitting import fit
+from training.run import EXAMPLES, FACTS, FIT, METRICS, PREDICTIONS, RECIPE, SANITY, SPLITS, WEIGHTS, Say
+
+_PACKED: Final = (EXAMPLES, FACTS, FIT, METRICS, PREDICTIONS, RECIPE, SANITY, SPLITS, "log.jsonl")
+_LARGEST_BYTES: Final = 14 << 20  # of weights that are packed, too: X3D-S's are, a ResNet's are not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One run of the comparison."""
+
+    recipe: Path
+    fit_seed: int
+
+    def folder(self, out: Path) -> Path:
+        """Where the run is."""
+        return out / f"{self.recipe.stem.replace('_', '-')}-{self.fit_seed}"
+
+
+def entries(recipes: Sequence[Path], seeds: int, many: Sequence[str]) -> list[Entry]:
+    """Every recipe once, in the order given; then those whose names are in `many` again, up to `seeds` times in all."""
+    first = [Entry(recipe=recipe, fit_seed=1) for recipe in recipes]
+    return first + [Entry(recipe=r, fit_seed=s) for s in range(2, seeds + 1) for r in recipes if r.stem in many]
+
+
+def run(
+    wanted: Sequence[Entry],
+    out: Path,
+    seed: int,
+    workers: int,
+    say: Say,
+    *,
+    device: torch.device,
+    registry: Path,
+    clock: Clock,
+    complexity: Path | None = None,
+) -> None:
+    """Do what is not done yet, in order, and write the report after every run; `seed` is the cohort's.
+
+    Raises `Paused` where the clock is over before the last.
+    """
+    done: list[Path] = []
+    for entry in wanted:
+        opened = runs.create(entry.folder(out), entry.recipe, seed, fit_seed=entry.fit_seed)
+        if not (opened.folder / METRICS).exists():
+            clock.check()
+            fit(opened, workers, say, device=device, registry=registry, clock=clock)
+            evaluate(opened, workers, say, device=device)
+            _pack(opened.folder, out / "packed")
+        done.append(opened.folder)
+        written = report.write(done, out / "report", complexity)
+        say(f"{opened.folder.name}: done, {len(done)} of {len(wanted)}; {written}")
+
+
+def _pack(folder: Path, out: Path) -> None:
+    """What a report is drawn from as OUT/RUN.tar.gz, and weights that are small beside it; nothing where that is there."""
+    path = out / f"{folder.name}.tar.gz"
+    if path.exists():
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    if (folder / WEIGHTS).stat().st_size <= _LARGEST_BYTES:
+        shutil.copyfile(folder / WEIGHTS, out / f"{folder.name}.safetensors")
+    part = path.with_suffix(".part")
+    with tarfile.open(part, "w:gz") as archive:
+        for name in _PACKED:
+            if (folder / name).exists():
+                archive.add(folder / name, arcname=f"{folder.name}/{name}")
+    part.replace(path)
