@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The five models at Table 1's size on a machine that is lent for minutes. Call it until it ends with 0; 75 means: call again.
 #
-#   OUT=DIR [WHEELS=DIR] [MINUTES=9] [REHEARSE=1] deploy/comparison.sh
+#   OUT=DIR [WHEELS=DIR] [MINUTES=9] [MODELS="x3d_s …"] [REHEARSE=1] deploy/comparison.sh
 #
 # Everything of value is in OUT after every call: results.tar, X3D-S's weights and the report. On a fresh machine put results.tar back
 # into OUT first, and finished models are not trained again. REHEARSE=1: two epochs of 32 clips, to try the whole way on a CPU.
@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 minutes=${MINUTES:-9}
 began=$SECONDS
 work=runs/comparison${REHEARSE:+-rehearsal}
-models=(x3d_s resnet18_3d resnet18_2d resnet152_3d resnet152_2d)
+read -ra models <<<"${MODELS:-x3d_s resnet18_3d resnet18_2d resnet152_3d resnet152_2d}"
 mkdir -p "$work" "$OUT"
 
 python -c 'import pydicom, monai, pytorchvideo, ptflops, cv2, imagecodecs' 2>/dev/null ||

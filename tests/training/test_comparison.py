@@ -1,0 +1,95 @@
+"""The comparison may be stopped at any time, and the same command goes on."""
+
+import tarfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from training import comparison
+from training.clock import Clock, Paused
+from training.comparison import Entry
+
+_CPU = torch.device("cpu")
+_RECIPE = """
+name: tiny-x3d-s
+version: 1.0.0
+model: x3d_s
+spec: {kind: 3d, step: 2, size: 32}
+schedule: paper
+patients: 8
+unseen_patients: 4
+twins: 0.5
+shares: [0.5, 0.25, 0.25]
+phases:
+  - {frames: 4, size: 32, steps: 6, batch: 4}
+learning_rate: 0.001
+weight_decay: 0.0001
+checkpoint_steps: 100
+threads: 1
+"""
+
+
+class _Steps(Clock):
+    """A clock that counts questions instead of seconds."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__(float("inf"))
+        self.left = left
+
+    @property
+    def over(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def _compare(out: Path, recipe: Path, clock: Clock) -> None:
+    wanted = comparison.entries([recipe], 2, [recipe.stem])
+    comparison.run(wanted, out, 3, 1, lambda _: None, device=_CPU, registry=out, clock=clock)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipes") / "tiny.yaml"
+    path.write_text(_RECIPE, encoding="utf-8")
+    return path
+
+
+def test_every_recipe_comes_once_before_any_comes_again() -> None:
+    one, two = Path("x3d_s.yaml"), Path("resnet18_2d.yaml")
+    found = comparison.entries([one, two], 3, ["x3d_s"])
+    assert [(e.recipe, e.fit_seed) for e in found] == [(one, 1), (two, 1), (one, 2), (one, 3)]
+    assert Entry(recipe=two, fit_seed=1).folder(Path("out")) == Path("out/resnet18-2d-1")
+
+
+def test_stopped_by_the_clock_at_every_step_it_ends_with_the_same_weights(tmp_path: Path, recipe: Path) -> None:
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    _compare(straight, recipe, Clock(float("inf")))
+    pauses = 0
+    while True:
+        try:
+            _compare(stopped, recipe, _Steps(2))
+            break
+        except Paused:
+            pauses += 1
+            assert pauses < 30
+    assert pauses > 4
+    for name in ("tiny-1", "tiny-2"):
+        one, other = ((out / name / "weights.safetensors").read_bytes() for out in (straight, stopped))
+        assert one == other
+        assert (stopped / "packed" / f"{name}.tar.gz").exists()
+    assert (straight / "tiny-1" / "weights.safetensors").read_bytes() != (
+        straight / "tiny-2" / "weights.safetensors"
+    ).read_bytes()
+    assert "Table 2" in (stopped / "report" / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_packed_run_counts_as_done_on_another_machine(tmp_path: Path, recipe: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    _compare(first, recipe, Clock(float("inf")))
+    second.mkdir()
+    for packed in (first / "packed").glob("*.tar.gz"):
+        with tarfile.open(packed) as archive:
+            archive.extractall(second, filter="data")
+    _compare(second, recipe, _Steps(0))
+    assert not (second / "cache").exists()
