@@ -1,5 +1,6 @@
 import csv
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from training.recipe import Phase, Recipe, load
 _SHIPPED = Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s_demo.yaml"
 _TINY = {
     "patients": 24,
+    "shares": [0.7, 0.15, 0.15],
     "unseen_patients": 3,
     "phases": [{"frames": 4, "size": 32, "steps": 2, "batch": 2}, {"frames": 4, "size": 48, "steps": 2, "batch": 2}],
     "reestimate_clips": 8,
@@ -269,3 +271,14 @@ def test_published_weights_score_the_golden_cine_as_the_trained_network_does(rec
     with torch.inference_mode():
         node = float(plain.eval()(to_tensor(frames, recipe.spec)[None]).item())
     assert loop.score(recipe, model, _clips(recipe), [0])[0] == pytest.approx(node, abs=1e-3)
+
+
+def test_the_share_of_the_tree_that_is_seen_is_a_lesson_where_it_is_known(recipe_file: Path, tmp_path: Path) -> None:
+    recipe = replace(load(recipe_file), phases=(Phase(frames=4, size=48, batch=4, steps=2),), validate_epochs=0)
+    plain = _clips(recipe)
+    losses = []
+    for name, windows in (("unknown", (math.nan,) * len(plain.labels)), ("dark", (0.0,) * len(plain.labels))):
+        loop.fit(recipe, replace(plain, windows=windows), range(12), tmp_path / name, seed=3)
+        lines = (tmp_path / name / "log.jsonl").read_text(encoding="utf-8").splitlines()
+        losses.append(json.loads(lines[0])["loss"])
+    assert losses[1] > losses[0] + 0.1
