@@ -221,7 +221,7 @@ def _add_fit(commands: _Parser) -> None:
         added.add_argument(
             "--manifest", type=Path, help="manifest (CSV with path and label); default: the recipe's simulated cohort"
         )
-        added.add_argument("--init", help="NAME@VERSION of published weights to start from, or a local X3D_S.pyth of Kinetics")
+        added.add_argument("--init", help="begin at NAME@VERSION, another run's folder, or a local X3D_S.pyth")
         added.add_argument("--without-kind", help="leave this kind out of training and validation")
         added.add_argument("--registry", type=Path, default=registry.shipped())
         _add_name(added)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
+from safetensors.torch import load_file
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import kinetics, weights, zoo
@@ -58,9 +59,18 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
 
 
 def _start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:
-    """The weights to begin from: a published version's, or X3D's Kinetics file with a fresh last layer; null: fresh ones."""
+    """The weights to begin from: a published version's, another run's, or X3D's Kinetics file with a fresh last layer.
+
+    Null: fresh ones.
+    """
     if not run.init:
         return None
+    if (Path(run.init) / WEIGHTS).is_file():
+        other = runs.reopen(Path(run.init))
+        if (other.recipe.model, other.recipe.spec) != (run.recipe.model, run.recipe.spec):
+            raise ConfigError(f"init: {run.init} is a run of another model or of other frames than the recipe's")
+        found: dict[str, torch.Tensor] = load_file(Path(run.init) / WEIGHTS)
+        return found
     spec = run.recipe.spec
     if Path(run.init).suffix == KINETICS_SUFFIX:
         if (spec.normalisation, spec.mean, spec.std) != ("fixed", kinetics.MEAN, kinetics.STD):

@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dicomqc.core.errors import ConfigError, DicomQCError
 from dicomqc.sample.tensor import normalise
-from training import checkpoint, distributed, metrics, network, precision, schedule
+from training import blank, checkpoint, distributed, metrics, network, precision, schedule
 from training.augment import augment, draw
 from training.checkpoint import BEST, State
 from training.clock import NO_END, Clock
@@ -33,6 +33,8 @@ from training.schedule import Step
 _CPU: Final = torch.device("cpu")
 _LONGEST_GRADIENT: Final = 5.0
 _NORM_BATCH: Final = 8
+_BLANK: Final = -1
+_NO_KIND: Final = -100
 
 
 class Diverged(DicomQCError):
@@ -182,8 +184,14 @@ def _step(run: Fit, state: State, step: Step) -> float:
     torch.manual_seed(seed * 1_000_003 + step.number + 7_919 * here.rank)
     state.model.train()
     state.optimiser.zero_grad(set_to_none=True)
-    batch = draw(run.clips, mine, frames=step.phase.frames, rng=rng).to(run.device)
-    total = _gradients(run, state, augment(batch, step.phase.size, recipe.augment, rng), mine, len(step.indices) / here.size)
+    grey = augment(
+        draw(run.clips, mine, frames=step.phase.frames, rng=rng).to(run.device), step.phase.size, recipe.augment, rng
+    )
+    blanks = rng.random(len(mine)) < recipe.blank if recipe.blank > 0 else np.zeros(len(mine), bool)
+    for place in np.flatnonzero(blanks):
+        grey[place] = torch.from_numpy(blank.cine(step.phase.frames, step.phase.size, rng)).to(grey)
+    # Its number stands for a clip's place: there is none for what was never a clip.
+    total = _gradients(run, state, grey, np.where(blanks, _BLANK, mine), len(step.indices) / here.size)
     norm = float(nn.utils.clip_grad_norm_(state.model.parameters(), _LONGEST_GRADIENT))
     if not (math.isfinite(total) and math.isfinite(norm)):
         raise Diverged(
@@ -218,18 +226,27 @@ def _loss(run: Fit, outputs: torch.Tensor, indices: NDArray[np.int64]) -> torch.
     labels = run.clips.labels[run.train]
     # The one means against imbalance: unsatisfactory clips weigh as much as the others in sum.
     weight = torch.tensor(float((labels == 0).sum() / max((labels == 1).sum(), 1)), device=outputs.device)
-    targets = torch.from_numpy(run.clips.labels[indices]).to(outputs.device)
+    # A blank one is unsatisfactory, of no kind, and nothing is seen in it.
+    own = indices != _BLANK
+    targets = torch.from_numpy(np.where(own, run.clips.labels[indices], np.float32(1.0))).to(outputs.device)
     loss = functional.binary_cross_entropy_with_logits(outputs[:, 0], targets, pos_weight=weight)
-    if run.kinds:
+    if run.kinds and own.any():
         # What a clip shows teaches more than whether it will do; the outputs for it are dropped after training.
-        kinds = torch.tensor([run.kinds.index(run.clips.kinds[i]) for i in indices], device=outputs.device)
-        loss = loss + run.recipe.kind_loss * functional.cross_entropy(outputs[:, 1 : 1 + len(run.kinds)], kinds)
+        kinds = [run.kinds.index(run.clips.kinds[i]) if i != _BLANK else _NO_KIND for i in indices]
+        said = functional.cross_entropy(
+            outputs[:, 1 : 1 + len(run.kinds)], torch.tensor(kinds, device=outputs.device), ignore_index=_NO_KIND
+        )
+        loss = loss + run.recipe.kind_loss * said
     if run.sight:
-        seen = torch.tensor([run.clips.windows[i] for i in indices], dtype=torch.float32, device=outputs.device)
-        said = torch.isfinite(seen)
-        missed = functional.mse_loss(outputs[said, -1].sigmoid(), seen[said], reduction="sum")
-        loss = loss + run.recipe.sight_loss * missed / max(len(indices), 1)
+        windows = [run.clips.windows[i] if i != _BLANK else 0.0 for i in indices]
+        loss = loss + run.recipe.sight_loss * _sight(outputs[:, -1], torch.tensor(windows, device=outputs.device))
     return loss
+
+
+def _sight(outputs: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
+    """The squared error of the share of the tree that is seen [B], over the clips that have one."""
+    said = torch.isfinite(windows)
+    return functional.mse_loss(outputs[said].sigmoid(), windows[said].float(), reduction="sum") / len(windows)
 
 
 def _average(recipe: Recipe, state: State, number: int) -> None:

@@ -46,9 +46,10 @@ class Recipe:
     `cohort` names a preset of `dicomqc.phantom` ("": none), whose numbers then hold instead of `patients` and `unsatisfactory`.
     `twins` above 0: that share of the cines comes in pairs that differ in one cause, and both labels are meant equally often.
     `shares` of the patients train, validate and test. `schedule` carry: AdamW, the rate rises over `warmup` of all steps and
-    falls by a cosine. `paper`: Adam, the rate falls by `gamma` every `step_epochs` epochs. `ema` is the averaged weights'
-    decay per step (0: none). `kind_loss` weighs the second lesson, which kind a clip is, `sight_loss` a third, the share of
-    the tree that is seen (simulated clips only). Every `validate_epochs` epochs (0: never) the network is scored on
+    falls by a cosine, over `rate_steps` instead of all steps where it is given. `paper`: Adam, the rate falls by `gamma`
+    every `step_epochs` epochs. `ema` is the averaged weights' decay per step (0: none). `kind_loss` weighs the second lesson,
+    which kind a clip is, `sight_loss` a third, the share of the tree that is seen (simulated clips only). `blank` is the
+    share of training clips that featureless ones replace. Every `validate_epochs` epochs (0: never) the network is scored on
     validation, and the best by AUC is kept. `micro_batch` clips at most are on the device at once (0: the batch).
     """
 
@@ -73,6 +74,8 @@ class Recipe:
     dropout: float = 0.0
     kind_loss: float = 0.0
     sight_loss: float = 0.0
+    blank: float = 0.0
+    rate_steps: int = 0
     reestimate_clips: int = 0
     validate_epochs: int = 0
     micro_batch: int = 0
@@ -105,10 +108,10 @@ def _checked(kind: type, value: object, where: str) -> dict[str, Any]:
 
 
 _AT_LEAST_ONE: Final = ("patients", "unseen_patients", "step_epochs", "checkpoint_steps", "threads")
-_AT_LEAST_NONE: Final = ("reestimate_clips", "validate_epochs", "micro_batch", "margin")
-_NUMBERS: Final = ("unsatisfactory", "twins", "learning_rate", "weight_decay", "warmup", "gamma", "ema", "dropout")
+_AT_LEAST_NONE: Final = ("reestimate_clips", "validate_epochs", "micro_batch", "margin", "rate_steps")
+_NUMBERS: Final = ("unsatisfactory", "twins", "learning_rate", "weight_decay", "warmup", "gamma", "ema", "dropout", "blank")
 _LESSONS: Final = ("kind_loss", "sight_loss")
-_BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout")
+_BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank")
 
 
 def _usable(recipe: Recipe) -> Recipe:
