@@ -21,7 +21,7 @@ def cine(frames: int, size: int, rng: np.random.Generator) -> Grey:
         coarse = rng.standard_normal((int(rng.integers(2, 5)),) * 2, dtype=np.float32)
         field += np.float32(rng.uniform(0.0, 40.0)) * cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
     if rng.random() < _SILENT:
-        return np.asarray(np.broadcast_to(np.clip(np.rint(field), 0.0, 255.0), (frames, size, size)), dtype=np.float32)
+        return np.repeat(np.clip(np.rint(field), 0.0, 255.0)[None], frames, axis=0)
     sigma = float(np.exp(rng.uniform(np.log(0.3), np.log(60.0))))
     grey = field + np.float32(sigma) * _noise(frames, size, rng)
     return np.asarray(np.clip(np.rint(grey), 0.0, 255.0), dtype=np.float32)
