@@ -61,7 +61,9 @@ class Variant:
 
     def __str__(self) -> str:
         """What it changes, for people."""
-        changes = [f"{n} {getattr(self, n):.3g}" for n in self.__slots__ if n != "seed" and getattr(self, n) != getattr(_PLAIN, n)]
+        changes = [
+            f"{n} {getattr(self, n):.3g}" for n in self.__slots__ if n != "seed" and getattr(self, n) != getattr(_PLAIN, n)
+        ]
         return ", ".join(changes) or "unchanged"
 
 
@@ -82,33 +84,33 @@ def clips(cine: Frames, *, contrast_from: int, seed: int) -> Iterator[Clip]:
     Made cines have at least 60 frames, and not fewer than the run. Motion and noise are the same in both labels. Raises
     ConfigError where too few frames lie before or after the arrival of contrast.
     """
-    before = cine[: contrast_from - 1]
+    before = cine[: max(contrast_from - 1, 0)]
     if len(before) < noises.LEAST_FRAMES or len(cine) - len(before) < noises.LEAST_FRAMES:
         raise ConfigError(
             f"carry-over: at least {noises.LEAST_FRAMES} frames before contrast and as many with it are needed; "
             f"the run has {len(before)} and {len(cine) - len(before)}"
         )
-    count = max(len(cine), LEAST_FRAMES)
-    found = noises.measured(before)
-    block, best = well_filled(cine, contrast_from)
+    return _made(cine, before, contrast_from, seed)
+
+
+def _made(cine: Frames, before: Frames, contrast_from: int, seed: int) -> Iterator[Clip]:
+    count, noise = max(len(cine), LEAST_FRAMES), noises.measured(before)
+    block, filled = well_filled(cine, contrast_from)
     yield Clip(kind=THE_RUN, wanted=Outcome.SATISFACTORY, cine=cine)
-    for kind, wanted, frames, frame in (
-        (FILLED_LOOPED, Outcome.SATISFACTORY, block, None),
-        (FILLED_MOVED, Outcome.SATISFACTORY, None, best),
-        (BARE_LOOPED, Outcome.UNSATISFACTORY, before, None),
-        (BARE_MOVED, Outcome.UNSATISFACTORY, None, before[len(before) // 2]),
-    ):
-        made = to_and_fro(frames, count) if frames is not None else moving(frame, count, found, seed)
-        yield Clip(kind=kind, wanted=wanted, cine=made)
+    yield Clip(kind=FILLED_LOOPED, wanted=Outcome.SATISFACTORY, cine=to_and_fro(block, count))
+    yield Clip(kind=FILLED_MOVED, wanted=Outcome.SATISFACTORY, cine=moving(filled, count, noise, seed))
+    yield Clip(kind=BARE_LOOPED, wanted=Outcome.UNSATISFACTORY, cine=to_and_fro(before, count))
+    bare = before[len(before) // 2]
+    yield Clip(kind=BARE_MOVED, wanted=Outcome.UNSATISFACTORY, cine=moving(bare, count, noise, seed))
     grey = np.full((count, *cine.shape[1:]), round(float(noises.interior(before).mean())), np.uint8)
     yield Clip(kind=GREY, wanted=Outcome.UNSATISFACTORY, cine=grey)
-    noisy = noises.added(grey, found, np.random.default_rng([seed, 1]))
+    noisy = noises.added(grey, noise, np.random.default_rng([seed, 1]))
     yield Clip(kind=GREY_NOISY, wanted=Outcome.UNSATISFACTORY, cine=noisy)
     yield Clip(kind=WHITE_NOISE, wanted=Outcome.UNSATISFACTORY, cine=_noisy(grey, _WHITE_SIGMA, seed))
 
 
 def well_filled(cine: Frames, contrast_from: int) -> tuple[Frames, Frames]:
-    """The run of consecutive frames from `contrast_from` on that are filled best, as many as lie before; and the best of them."""
+    """The best filled block of consecutive frames from `contrast_from` on, as long as what lies before; and its best frame."""
     with_contrast = cine[contrast_from - 1 :]
     length = min(contrast_from - 1, len(with_contrast))
     amounts = filling(with_contrast)
@@ -133,7 +135,7 @@ def to_and_fro(block: Frames, count: int) -> Frames:
 def moving(frame: Frames, count: int, noise: Noise, seed: int) -> Frames:
     """`count` frames of one [H,W] that moves as a rigid thing, with heart and breath, under fresh noise like the run's.
 
-    At 512 rows the heart moves it by up to 4 px and 1°, the breath by up to 6 px and 1°, at 15 fps. The seed alone decides both.
+    At 512 rows the heart moves it by up to 4 px and 1°, the breath by up to 6 px and 1°, at 15 fps. The seed decides both.
     """
     rng = np.random.default_rng([seed, 2])
     still = noises.calmed(frame, noise)

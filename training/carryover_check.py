@@ -90,11 +90,12 @@ def check(path: Path, model: ModelVersion, cache: Path, *, contrast_from: int, s
     """
     spec = model.card.spec
     cine = read(path, spec)
+    clips = carryover.clips(cine, contrast_from=contrast_from, seed=seed)
     registry.verify(model.folder)
     scorer = tested(model, device=device, precision="fp32", cache=cache)
     variants = carryover.variants(spec, len(cine), contrast_from, seed)
     rows = []
-    for clip in carryover.clips(cine, contrast_from=contrast_from, seed=seed):
+    for clip in clips:
         scores = scorer.score(np.stack([carryover.sampled(clip.cine, variant, spec) for variant in variants]))
         misses = sum(outcome_of(score.p_unsatisfactory, model.card.threshold) is not clip.wanted for score in scores)
         logits = tuple(score.logit for score in scores)

@@ -1,6 +1,6 @@
 """The noise of a run, measured from differences of frames, and fresh noise like it.
 
-Level by grey, correlation in space and correlation in time; what moves between the frames counts for little (medians).
+Level by grey, correlation in space and correlation in time. What moves counts for little: medians over tiles.
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,18 @@ LEAST_FRAMES: Final = 5
 _SMOOTH_PX: Final = 5.0  # slower than this is anatomy
 _TILE_PX: Final = 64
 _GREYS: Final = 5
-# Of a normal distribution, from its median absolute value.
-_SIGMA: Final = 1.4826
+_PATCH_PX: Final = 8
 _MOST_PERSISTENCE: Final = 0.95
-# Non-local means takes away noise up to about this many standard deviations.
-_CALM: Final = 1.5
+# Of the level: as much of non-local means as leaves the finest branches and takes most of the noise.
+_CALM: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """Standard deviations `levels` [K] at mean greys `greys` [K], both in grey levels, ascending in grey; `spectrum` [P,P],
-    the power by spatial frequency as `fft2` orders it; `persistence`, the correlation with the next frame, 0 to 0.95.
+    """Standard deviations `levels` [K] at mean greys `greys` [K], both in grey levels, ascending in grey.
+
+    `spectrum` [P,P] is the power by spatial frequency as `fft2` orders it, of any scale; `persistence` the correlation with
+    the next frame, 0 to 0.95.
     """
 
     greys: NDArray[np.float64]
@@ -47,22 +48,23 @@ def measured(frames: Frames) -> Noise:
     inside = interior(frames).astype(np.float32)
     rest = np.stack([frame - cv2.GaussianBlur(frame, (0, 0), _SMOOTH_PX) for frame in inside])
     near, far = rest[1:] - rest[:-1], rest[2:] - rest[:-2]
-    ratio = (_spread(far) / max(_spread(near), 1e-6)) ** 2
-    persistence = float(np.clip(ratio - 1.0, 0.0, _MOST_PERSISTENCE))
-    grey = cv2.GaussianBlur(inside.mean(axis=0), (0, 0), _SMOOTH_PX).ravel()
+    power_near, power_far = _patches(near**2), _patches(far**2)
+    ratio = np.divide(power_far, power_near, out=np.ones_like(power_near), where=power_near > 0.0)
+    persistence = float(np.clip(np.median(ratio) - 1.0, 0.0, _MOST_PERSISTENCE))
+    grey = _patches(inside)
     # By rank, so that a picture of one grey has full bins too.
     bins = np.array_split(np.argsort(grey, kind="stable"), _GREYS)
-    flat = near.reshape(len(near), -1)
+    variances = np.array([np.median(power_near[part]) for part in bins]) / (2.0 * (1.0 - persistence))
     return Noise(
         greys=np.array([np.median(grey[part]) for part in bins]),
-        levels=np.array([_spread(flat[:, part]) for part in bins]) / np.sqrt(2.0 * (1.0 - persistence)),
+        levels=np.sqrt(variances),
         spectrum=_spectrum(near),
         persistence=persistence,
     )
 
 
 def added(clean: Frames, noise: Noise, rng: np.random.Generator) -> Frames:
-    """Frames uint8 [T,H,W] with fresh noise; H and W at least those of the spectrum. The frames should have none of their own."""
+    """Frames uint8 [T,H,W], which should have no noise of their own, with fresh noise; H and W at least the spectrum's."""
     shape = clean.shape[1:]
     amplitude = _amplitude(noise.spectrum, shape)
     out, field = np.empty_like(clean), np.zeros(shape)
@@ -87,8 +89,12 @@ def interior(frames: Frames) -> Frames:
     return frames[:, high : frames.shape[1] - high, wide : frames.shape[2] - wide]
 
 
-def _spread(values: NDArray[np.float32]) -> float:
-    return _SIGMA * float(np.median(np.abs(values)))
+def _patches(values: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Means over time and over squares of 8 px of [T,H,W], in one row."""
+    rows, columns = (side // _PATCH_PX for side in values.shape[1:])
+    whole = values[:, : rows * _PATCH_PX, : columns * _PATCH_PX]
+    parts = whole.reshape(len(values), rows, _PATCH_PX, columns, _PATCH_PX)
+    return np.asarray(parts.mean(axis=(0, 2, 4), dtype=np.float64)).ravel()
 
 
 def _spectrum(differences: NDArray[np.float32]) -> NDArray[np.float64]:
