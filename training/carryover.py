@@ -61,9 +61,8 @@ class Variant:
 
     def __str__(self) -> str:
         """What it changes, for people."""
-        changes = [
-            f"{n} {getattr(self, n):.3g}" for n in self.__slots__ if n != "seed" and getattr(self, n) != getattr(_PLAIN, n)
-        ]
+        changed = [name for name in self.__slots__ if name != "seed" and getattr(self, name) != getattr(_PLAIN, name)]
+        changes = [f"{name.partition('_')[0]} {getattr(self, name):.2g}" for name in changed]
         return ", ".join(changes) or "unchanged"
 
 
