@@ -12,7 +12,19 @@ from typing import Any
 from dicomqc.core.errors import DicomQCError
 from dicomqc.models import registry, zoo
 from dicomqc.phantom import cohort, files, presets
-from training import compare, comparison, complexity, complexity_tables, distributed, figures, precision, report, results
+from dicomqc.settings import Settings
+from training import (
+    carryover_check,
+    compare,
+    comparison,
+    complexity,
+    complexity_tables,
+    distributed,
+    figures,
+    precision,
+    report,
+    results,
+)
 from training import run as runs
 from training.clock import Clock, Paused
 from training.data import importers
@@ -148,6 +160,16 @@ def _weights(options: argparse.Namespace) -> None:
     _publish(run, options.registry, options)
 
 
+def _carry_over(options: argparse.Namespace) -> bool:
+    settings = Settings()
+    model = registry.resolve(options.weights or settings.score.model, options.registry)
+    found = carryover_check.check(
+        options.cine, model, settings.cache(), contrast_from=options.contrast_from, seed=options.seed, device=options.device
+    )
+    sys.stdout.write(carryover_check.rendered(found) + "\n")
+    return found.kept
+
+
 class _Parser:
     """The commands, each with what it shares with others."""
 
@@ -279,6 +301,21 @@ def _add_comparison(commands: _Parser) -> None:
     added.set_defaults(does=_comparison)
 
 
+def _add_carry_over(commands: _Parser) -> None:
+    added = commands.command(
+        "carry-over", "do weights tell a real run from negatives made of its own frames; exit status 1 where they do not"
+    )
+    added.add_argument("cine", type=Path, metavar="CINE.dcm", help="a satisfactory coronary run that begins before contrast")
+    added.add_argument("--weights", metavar="NAME@VERSION", help="default: the node's")
+    added.add_argument("--registry", type=Path, metavar="DIR", help="where to look beside the shipped versions")
+    added.add_argument(
+        "--contrast-from", type=int, default=15, metavar="N", help="no frame before this one shows contrast (default 15)"
+    )
+    added.add_argument("--seed", type=int, default=1, help="of motion, noise and variants (default 1)")
+    added.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    added.set_defaults(does=_carry_over)
+
+
 def _parser() -> argparse.ArgumentParser:
     commands = _Parser()
     _add_complexity(commands)
@@ -287,22 +324,23 @@ def _parser() -> argparse.ArgumentParser:
     _add_results(commands)
     _add_comparison(commands)
     _add_reports(commands)
+    _add_carry_over(commands)
     return commands.parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0: done, 75 (EX_TEMPFAIL): paused by a clock, 2: a recipe, manifest, folder or version is no good."""
+    """Run one command; 0: done, 1: a check failed, 75 (EX_TEMPFAIL): paused by a clock, 2: what was given cannot be used."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parser().parse_args(arguments)
     try:
-        options.does(options)
+        failed = options.does(options) is False
     except Paused as error:
         _log.info("%s", error)
         return _PAUSED
     except (DicomQCError, OSError) as error:
         _log.error("%s", error)
         return 2
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The only place of training that may warp: one draw per clip, the same on all of its frames; quantum noise anew per frame.
+"""The only place that warps what is trained on: one draw per clip, the same on all of its frames; quantum noise anew per frame.
 
 Everything runs on the device of the batch and follows from the generator given, whatever the number of threads.
 """

@@ -20,7 +20,7 @@ def rendered(counts: Sequence[Row], timings: Sequence[Row], file_format: Format)
     tables = [(_COUNTED, [_counted(row) for row in counts])]
     if timings:
         tables.append((_TIMED, [_timed(row, timings) for row in timings]))
-    return "\n\n".join(_markdown(*t) if file_format == "markdown" else _table(*t) for t in tables)
+    return "\n\n".join(_markdown(*t) if file_format == "markdown" else aligned(*t) for t in tables)
 
 
 def _counted(row: Row) -> tuple[str, ...]:
@@ -60,7 +60,8 @@ def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns for a terminal, the first to the left and the others to the right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, name in enumerate(header):
         table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")

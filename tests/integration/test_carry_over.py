@@ -1,0 +1,74 @@
+"""The shipped weights tell the one real run from negatives made of its own frames; no pixel of it stays behind."""
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import ExplicitVRLittleEndian
+
+from dicomqc.core.verdict import Outcome
+from dicomqc.models import registry
+from dicomqc.models.registry import ModelVersion
+from dicomqc.sample.pipeline import sample_cine
+from dicomqc.settings import Settings
+from tests.support.shared import LEFT_CORONARY, require
+from training import __main__ as program
+from training import carryover, carryover_check
+from training.carryover import Variant
+from training.carryover_check import GAP, Carried
+
+_CONTRAST_FROM = 15  # frames 1 to 14 show none; seen by eye, the tip's first puff is in 16
+
+
+@pytest.fixture(scope="module")
+def shipped() -> ModelVersion:
+    return registry.resolve(Settings().score.model, None)
+
+
+@pytest.fixture(scope="module")
+def found(shipped: ModelVersion) -> Carried:
+    cache = Settings().cache()
+    return carryover_check.check(require(LEFT_CORONARY), shipped, cache, contrast_from=_CONTRAST_FROM, seed=1, device="cpu")
+
+
+def test_the_shipped_weights_hold_every_negative_of_the_real_run_two_above_every_positive(found: Carried) -> None:
+    assert found.gap >= GAP, carryover_check.rendered(found)
+
+
+def test_the_shipped_weights_put_all_of_them_on_the_right_side_of_their_threshold(found: Carried) -> None:
+    assert {kind: misses for kind, misses in found.misses.items() if misses} == {}, carryover_check.rendered(found)
+
+
+def test_the_promise_is_about_twenty_variants_of_three_positives_and_five_negatives(found: Carried) -> None:
+    assert [len(row.logits) for row in found.rows] == [20] * 8
+    assert [row.wanted for row in found.rows] == [Outcome.SATISFACTORY] * 3 + [Outcome.UNSATISFACTORY] * 5
+    assert {-8, 8} <= {variant.shift for variant in found.variants}
+
+
+def test_what_is_scored_is_what_the_node_samples_of_the_run_and_of_a_made_cine_as_a_file(
+    shipped: ModelVersion, tmp_path: Path
+) -> None:
+    path, spec = require(LEFT_CORONARY), shipped.card.spec
+    cine = carryover_check.read(path, spec)
+    assert np.array_equal(carryover.sampled(cine, Variant(), spec), sample_cine(path, spec).frames)
+    made = next(c for c in carryover.clips(cine, contrast_from=_CONTRAST_FROM, seed=1) if c.kind == carryover.BARE_LOOPED)
+    file = pydicom.dcmread(path)
+    file.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    file.NumberOfFrames, file.PixelData = len(made.cine), made.cine.tobytes()
+    file["PixelData"].is_undefined_length = False
+    file["PixelData"].VR = "OB"
+    # The cine is in display grey already, and the run's window must not be applied twice.
+    del file.WindowCenter, file.WindowWidth
+    file.save_as(tmp_path / "made.dcm", enforce_file_format=True)
+    assert np.array_equal(sample_cine(tmp_path / "made.dcm", spec).frames, carryover.sampled(made.cine, Variant(), spec))
+
+
+def test_a_run_that_begins_with_contrast_or_is_no_cine_is_a_sentence_and_exit_code_2(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    assert program.main(["carry-over", str(require(LEFT_CORONARY)), "--contrast-from", "3"]) == 2
+    assert "at least 5 frames before contrast" in caplog.text
+    (tmp_path / "text.dcm").write_text("no DICOM")
+    assert program.main(["carry-over", str(tmp_path / "text.dcm")]) == 2
+    assert "the node would refuse it" in caplog.text
