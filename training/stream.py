@@ -6,10 +6,9 @@ A killed stream goes on where its predictions end, and comes to the same bytes.
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,22 +34,14 @@ _POINTS: Final = ("threshold", "threshold_specificity_95")
 Shot = tuple[NDArray[np.uint8], dict[str, str]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """The cohort: the judge's recipe's, with another seed and number of patients."""
-
-    seed: int
-    patients: int
-
-
-def stream(judge: Judge, asked: Asked, folder: Path, workers: int, say: Say) -> dict[str, object]:
-    """Score the cohort that `asked` names; predictions.csv, seen.csv and metrics.json in `folder`.
+def stream(judge: Judge, seed: int, patients: int, folder: Path, workers: int, say: Say) -> dict[str, Any]:
+    """Score the cohort that the judge's recipe makes of `seed`; predictions.csv, seen.csv and metrics.json in `folder`.
 
     Raises ConfigError for patients that the weights know, and where `folder` holds another stream.
     """
-    plans = sources.simulated(asked.seed, asked.patients, twins=judge.twins, unsatisfactory=judge.unsatisfactory)
+    plans = sources.simulated(seed, patients, twins=judge.twins, unsatisfactory=judge.unsatisfactory)
     judge.refuse_known(plans)
-    _open(folder, judge, asked)
+    _open(folder, judge, seed, patients)
     done = _kept(folder, judge.batch, len(plans))
     if done:
         say(f"{folder}: {done} of {len(plans)} clips are scored already")
@@ -59,18 +50,18 @@ def stream(judge: Judge, asked: Asked, folder: Path, workers: int, say: Say) -> 
     part = predictions.read(folder / PREDICTIONS)[PART]
     with (folder / SEEN).open(newline="", encoding="utf-8") as handle:
         seen = {row["clip"]: row for row in csv.DictReader(handle)}
-    found = {"weights": judge.name, "weights_sha256": judge.weights_sha256, "seed": asked.seed, "patients": asked.patients}
-    found |= {**judge.frozen, PART: {**figures(part, judge.frozen, asked.seed), **_groups(part, seen, judge, asked.seed)}}
+    found: dict[str, Any] = {"weights": judge.name, "weights_sha256": judge.weights_sha256, "seed": seed, "patients": patients}
+    found |= {**judge.frozen, PART: {**figures(part, judge.frozen, seed), **_groups(part, seen, judge, seed)}}
     (folder / METRICS).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found
 
 
-def _open(folder: Path, judge: Judge, asked: Asked) -> None:
+def _open(folder: Path, judge: Judge, seed: int, patients: int) -> None:
     """Begin or go on with a stream; one of other weights, patients, frames or code is refused, not overwritten."""
     facts = {
         "weights_sha256": judge.weights_sha256,
-        "seed": asked.seed,
-        "patients": asked.patients,
+        "seed": seed,
+        "patients": patients,
         "twins": judge.twins,
         "unsatisfactory": judge.unsatisfactory,
         "spec": judge.spec.digest(),
@@ -110,7 +101,10 @@ def _whole_lines(path: Path) -> list[str]:
 
 def _score(judge: Judge, plans: Sequence[CinePlan], done: int, folder: Path, workers: int, note: Note) -> None:
     waiting = plans[done:]
-    with (folder / SEEN).open("a", newline="", encoding="utf-8") as seen, _appending(folder / PREDICTIONS) as said:
+    with (
+        (folder / SEEN).open("a", newline="", encoding="utf-8") as seen,
+        (folder / PREDICTIONS).open("a", newline="", encoding="utf-8") as said,
+    ):
         shots = in_order(partial(sources.rendered, spec=judge.spec), waiting, workers)
         for batch, made in _batches(waiting, shots, judge.batch):
             facts = [one for _, one in made]
@@ -127,13 +121,7 @@ def _score(judge: Judge, plans: Sequence[CinePlan], done: int, folder: Path, wor
             note(done, len(plans))
 
 
-def _appending(path: Path) -> TextIO:
-    return path.open("a", newline="", encoding="utf-8")
-
-
-def _batches(
-    plans: Sequence[CinePlan], shots: Iterator[Shot], size: int
-) -> Iterator[tuple[Sequence[CinePlan], list[Shot]]]:
+def _batches(plans: Sequence[CinePlan], shots: Iterator[Shot], size: int) -> Iterator[tuple[Sequence[CinePlan], list[Shot]]]:
     for start in range(0, len(plans), size):
         batch = plans[start : start + size]
         yield batch, [next(shots) for _ in batch]
@@ -151,34 +139,36 @@ def _predicted(batch: Sequence[CinePlan], facts: Sequence[Mapping[str, str]], lo
 
 
 def _groups(part: Predictions, seen: Mapping[str, Mapping[str, str]], judge: Judge, seed: int) -> dict[str, object]:
-    """At every frozen threshold: sensitivity by kind, specificity by near miss; and all figures without graded clips."""
+    """Sensitivity by kind, specificity by near miss, and all figures without the graded clips."""
     wrong = part.labels > 0
     near = [seen[clip]["near_misses"].split(";") for clip in part.clips]
-    masks = {
-        ("sensitivity", "sensitivity_by_kind"): {kind: wrong & (np.array(part.kinds) == kind) for kind in sorted(set(part.kinds))},
-        ("specificity", "specificity_by_near_miss"): {
-            name or "none": ~wrong & np.array([name in one for one in near]) for name in sorted({n for one in near for n in one})
-        },
-    }
-    found: dict[str, object] = {}
-    for (figure, title), named in masks.items():
-        found[title] = {
-            name: {"clips": int(mask.sum()), **{p: _rate(part, mask, figure, judge.frozen[p], seed) for p in _POINTS if p in judge.frozen}}
-            for name, mask in named.items()
-            if mask.any()
-        }
+    kinds = {kind: wrong & (np.array(part.kinds) == kind) for kind in sorted(set(part.kinds))}
+    names = sorted({name for one in near for name in one})
+    misses = {name or "none": ~wrong & np.array([name in one for one in near]) for name in names}
     clear = np.array([seen[clip]["graded"] != "True" for clip in part.clips])
-    found["graded"] = int((~clear).sum())
-    found["without_graded"] = figures(_where(part, clear), judge.frozen, seed)
+    return {
+        "sensitivity_by_kind": _rates(part, kinds, "sensitivity", judge, seed),
+        "specificity_by_near_miss": _rates(part, misses, "specificity", judge, seed),
+        "graded": int((~clear).sum()),
+        "without_graded": figures(_where(part, clear), judge.frozen, seed) if clear.any() else None,
+    }
+
+
+def _rates(
+    part: Predictions, masks: Mapping[str, NDArray[np.bool_]], figure: str, judge: Judge, seed: int
+) -> dict[str, dict[str, object]]:
+    """One figure of each group of clips at every frozen threshold, with its interval over their patients."""
+    found: dict[str, dict[str, object]] = {}
+    for name, mask in masks.items():
+        if not mask.any():
+            continue
+        mine = _where(part, mask)
+        found[name] = {"clips": len(mine.clips)}
+        for point in (one for one in _POINTS if one in judge.frozen):
+            report = metrics.report(mine.labels, mine.scores, mine.patients, judge.frozen[point], seed=seed).to_json()
+            intervals: Any = report["intervals"]
+            found[name][point] = {figure: report[figure], "interval": intervals[figure]}
     return found
-
-
-def _rate(part: Predictions, mask: NDArray[np.bool_], figure: str, threshold: float, seed: int) -> dict[str, object]:
-    """One figure of the clips in `mask`, with its interval over their patients."""
-    mine = _where(part, mask)
-    report = metrics.report(mine.labels, mine.scores, mine.patients, threshold, seed=seed).to_json()
-    intervals = report["intervals"]
-    return {figure: report[figure], "interval": intervals[figure] if isinstance(intervals, dict) else None}
 
 
 def _where(part: Predictions, mask: NDArray[np.bool_]) -> Predictions:
