@@ -23,7 +23,6 @@ from training.bootstrap import Values
 from training.data import manifest
 from training.data.headers import hashed
 from training.evaluate import trained
-from training.recipe import Recipe
 from training.run import METRICS, PREDICTIONS, WEIGHTS, Run
 
 _FROZEN: Final = ("threshold", "threshold_specificity_95", "temperature")
@@ -72,7 +71,7 @@ def of_run(run: Run, device: torch.device, registry: Path) -> Judge:
         frozen=_frozen(found),
         twins=run.recipe.twins,
         unsatisfactory=run.recipe.unsatisfactory,
-        seeds=_inherited(run.init, registry) | ({run.seed, run.unseen_seed} if run.manifest is None else set()),
+        seeds=frozenset(_inherited(run.init, registry) | ({run.seed, run.unseen_seed} if run.manifest is None else set())),
         patients=_patients(run),
     )
 
@@ -85,14 +84,17 @@ def of_version(reference: str, registry: Path, device: str) -> Judge:
     loaded = open_scorer(options)
     card, scorer = loaded.version.card, loaded.scorer
     recipe = card.training.get("recipe", {})
+    if "unsatisfactory" not in recipe:
+        raise ConfigError(f"stream: the card of {reference} names no recipe, and so no cohort")
     return Judge(
         name=reference,
         weights_sha256=card.weights_sha256,
         spec=card.spec,
         logits=lambda frames: np.array([one.logit for one in scorer.score(frames)]),
         frozen={**_frozen(card.metrics), "threshold": card.threshold},
-        twins=float(recipe.get("twins", _default("twins"))),
-        unsatisfactory=float(recipe.get("unsatisfactory", _default("unsatisfactory"))),
+        # Recipes before the first twins had none.
+        twins=float(recipe.get("twins", 0.0)),
+        unsatisfactory=float(recipe["unsatisfactory"]),
         seeds=frozenset(_inherited(reference, registry)),
         batch=min(loop.BATCH, scorer.max_clips),
     )
@@ -100,10 +102,6 @@ def of_version(reference: str, registry: Path, device: str) -> Judge:
 
 def _frozen(found: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(found[name]) for name in _FROZEN if name in found}
-
-
-def _default(name: str) -> float:
-    return float(Recipe.__dataclass_fields__[name].default)
 
 
 def _inherited(reference: str, registry: Path) -> set[int]:

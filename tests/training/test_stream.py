@@ -1,4 +1,4 @@
-"""Streams: what they say is what `evaluate` says of the same cines, killed or not, and never of cines that taught the weights."""
+"""Streams say what `evaluate` says of the same cines, killed or not, and never of cines that the weights know."""
 
 import csv
 import json
@@ -54,6 +54,7 @@ def small() -> object:
 def _recipe(folder: Path) -> Path:
     recipe = yaml.safe_load(_REFRESH.read_text(encoding="utf-8"))
     recipe |= {"model": "small", "spec": {"kind": "3d", "step": 8, "size": 32}, "twins": 0.5, "patients": 2}
+    recipe |= {"phases": [{"frames": 4, "size": 32, "steps": 4, "batch": 4}]}
     (folder / "small.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     return folder / "small.yaml"
 
