@@ -69,6 +69,8 @@ def _plans(options: argparse.Namespace, say: Say) -> tuple[CinePlan, ...]:
     if options.cohort:
         with counting("labels settled", say) as progress:
             return presets.planned(options.cohort, options.seed, options.workers, progress)
+    if not 0.0 <= options.twins < 1.0:
+        raise ConfigError("twins: a number of at least 0 and below 1 is expected")
     return sources.simulated(
         options.seed,
         options.patients,

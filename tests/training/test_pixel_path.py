@@ -1,5 +1,6 @@
 import csv
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -204,8 +205,17 @@ def test_a_cache_of_an_earlier_version_gives_the_same_labels(tmp_path: Path) -> 
 
 
 def test_loaded_items_come_in_order_and_few_are_loaded_ahead() -> None:
-    found = cines.in_order(_squared, range(40), 2)
+    asked: list[int] = []
+
+    class Watched(list[int]):
+        def __iter__(self) -> Iterator[int]:
+            for item in super().__iter__():
+                asked.append(item)
+                yield item
+
+    found = cines.in_order(_squared, Watched(range(40)), 2)
     assert next(found) == 0
+    assert len(asked) == 16, "what waits for its turn is bounded"
     assert list(found) == [n * n for n in range(1, 40)]
 
 
