@@ -11,7 +11,6 @@ from typing import Any
 
 from dicomqc.core.errors import DicomQCError
 from dicomqc.models import registry, zoo
-from dicomqc.phantom import cohort, files, presets
 from dicomqc.settings import Settings
 from training import (
     carryover_check,
@@ -24,6 +23,7 @@ from training import (
     precision,
     report,
     results,
+    simulate,
 )
 from training import run as runs
 from training.clock import Clock, Paused
@@ -51,26 +51,6 @@ def _complexity(options: argparse.Namespace) -> None:
             _say(f"{row['title']}: timing {', '.join(options.engines)}")
             timings += [{**row, **t} for t in complexity.measure(row["name"], options.engines, repeats=options.repeats)]
     sys.stdout.write(complexity_tables.rendered(counts, timings, options.format) + "\n")
-
-
-def _phantom(options: argparse.Namespace) -> None:
-    if options.cohort:
-        plans = presets.planned(options.cohort, options.seed, options.workers, _every("labels settled"))
-    else:
-        plans = cohort.plan(
-            options.seed, options.patients, unsatisfactory=options.unsatisfactory, ineligible=options.ineligible
-        )
-    files.write(plans, options.out, options.workers, _every("cines written"))
-
-
-def _every(what: str) -> Callable[[int, int], None]:
-    """Progress that says every hundredth step and the last."""
-
-    def progress(done: int, total: int) -> None:
-        if done % 100 == 0 or done == total:
-            _say(f"{done} of {total} {what}")
-
-    return progress
 
 
 def _import(options: argparse.Namespace) -> None:
@@ -209,15 +189,7 @@ def _add_complexity(commands: _Parser) -> None:
     added.set_defaults(does=_complexity)
 
 
-def _add_data(commands: _Parser) -> None:
-    added = commands.command("phantom", "write a cohort of simulated angiograms as DICOM, with labels.csv")
-    added.add_argument("--seed", type=int, required=True)
-    added.add_argument("--cohort", choices=presets.NAMES, help="a cohort by name, instead of the three options that follow")
-    added.add_argument("--patients", type=int, default=10)
-    added.add_argument("--unsatisfactory", type=float, default=0.3, help="expected share of unsatisfactory cines")
-    added.add_argument("--ineligible", type=float, default=0.1, help="expected share of short, 7.5 and 30 fps runs")
-    added.add_argument("--out", type=Path, required=True)
-    added.set_defaults(does=_phantom)
+def _add_import(commands: _Parser) -> None:
     added = commands.command("import", "turn a local copy of a public set, or the node's reviews, into a manifest")
     added.add_argument("source", choices=sorted(importers.SOURCES))
     added.add_argument("folder", type=Path)
@@ -319,7 +291,8 @@ def _add_carry_over(commands: _Parser) -> None:
 def _parser() -> argparse.ArgumentParser:
     commands = _Parser()
     _add_complexity(commands)
-    _add_data(commands)
+    simulate.add(commands.command, _say)
+    _add_import(commands)
     _add_fit(commands)
     _add_results(commands)
     _add_comparison(commands)

@@ -11,7 +11,8 @@ from typing import Final
 from dicomqc.core.errors import ConfigError
 from training import bootstrap, delong, metrics, paper
 from training.bootstrap import Difference
-from training.results import Predictions, Result
+from training.predictions import Predictions
+from training.results import Result
 
 SIGNIFICANT: Final = 0.05
 

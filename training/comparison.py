@@ -18,7 +18,8 @@ from training import run as runs
 from training.clock import Clock
 from training.evaluate import evaluate
 from training.fitting import fit
-from training.run import EXAMPLES, FACTS, FIT, METRICS, PREDICTIONS, RECIPE, SANITY, SPLITS, WEIGHTS, Say
+from training.progress import Say
+from training.run import EXAMPLES, FACTS, FIT, METRICS, PREDICTIONS, RECIPE, SANITY, SPLITS, WEIGHTS
 
 _PACKED: Final = (EXAMPLES, FACTS, FIT, METRICS, PREDICTIONS, RECIPE, SANITY, SPLITS, "log.jsonl")
 _LARGEST_BYTES: Final = 14 << 20  # of weights that are packed, too: X3D-S's are, a ResNet's are not

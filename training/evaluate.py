@@ -1,9 +1,8 @@
 """Scores of a trained network to predictions and metrics: thresholds and temperature are frozen before any test is scored."""
 
-import csv
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,37 +12,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dicomqc.core.errors import ConfigError
-from training import baseline, checkpoint, loop, metrics, network, sanity
-from training.bootstrap import Values
-from training.calibration import calibration, fit_temperature, probabilities
+from training import baseline, checkpoint, loop, metrics, network, predictions, sanity
+from training.calibration import calibration, fit_temperature
 from training.data.cines import Clips
 from training.fitting import taught
-from training.run import EXAMPLES, METRICS, PREDICTIONS, SANITY, WEIGHTS, Run, Say
+from training.predictions import Predictions
+from training.progress import Say
+from training.run import EXAMPLES, METRICS, PREDICTIONS, SANITY, WEIGHTS, Run
 
 _EDGE: Final = 1e-4
 SPECIFICITY: Final = 0.95
 _EACH: Final = 2
 _MOMENTS: Final = (0.0, 0.5, 1.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scored:
-    """One part's clips with their logits."""
-
-    name: str
-    clips: Clips
-    indices: tuple[int, ...]
-    logits: Values
-
-    @property
-    def labels(self) -> Values:
-        """1 where unsatisfactory."""
-        return self.clips.labels[list(self.indices)].astype(np.float64)
-
-    @property
-    def scores(self) -> Values:
-        """P(unsatisfactory)."""
-        return probabilities(self.logits)
 
 
 def trained(run: Run) -> nn.Module:
@@ -60,28 +40,29 @@ def evaluate(run: Run, workers: int, say: Say, *, device: torch.device, independ
     """
     model = trained(run)
 
-    def scored(name: str, clips: Clips, indices: tuple[int, ...]) -> Scored:
-        logits = loop.score(run.recipe, model, clips, indices, device=device)
-        return Scored(name=name, clips=clips, indices=indices, logits=logits)
+    def scored(clips: Clips, indices: Sequence[int]) -> Predictions:
+        return Predictions.of(clips, indices, loop.score(run.recipe, model, clips, indices, device=device))
 
     clips = run.clips(workers, say)
     split = run.split(clips)
-    validation = scored("validation", clips, taught(run, clips, split)[1])
-    frozen = freeze(validation)
-    parts = [validation, scored("test", clips, split.test)]
+    parts = {"validation": scored(clips, taught(run, clips, split)[1])}
+    frozen = freeze(parts["validation"])
+    parts["test"], last, shown = scored(clips, split.test), clips, split.test
     if independent is not None:
-        other = run.read(independent, "independent", workers, say)
-        _apart(clips, other)
-        parts.append(scored("independent", other, tuple(range(len(other.labels)))))
+        last = run.read(independent, "independent", workers, say)
+        _apart(clips, last)
     elif run.manifest is None:
-        other = run.unseen(workers, say)
-        parts.append(scored("unseen", other, tuple(range(len(other.labels)))))
-    found: dict[str, object] = {**frozen, **{part.name: _figures(run, part, frozen) for part in parts}}
+        last = run.unseen(workers, say)
+    if last is not clips:
+        shown = tuple(range(len(last.labels)))
+        parts["independent" if independent else "unseen"] = scored(last, shown)
+    found: dict[str, object] = {**frozen, **{name: figures(part, frozen, run.seed) for name, part in parts.items()}}
+    of_last = list(parts.values())[-1]
     if run.manifest is None:
-        found["unseen_auc_by_kind"] = _auc_by_kind(parts[-1])
+        found["unseen_auc_by_kind"] = _auc_by_kind(of_last)
         found["unseen_seed"] = run.unseen_seed
-    _write_predictions(run.folder / PREDICTIONS, parts)
-    _write_examples(run.folder / EXAMPLES, parts[-1], frozen["threshold"])
+    predictions.write(run.folder / PREDICTIONS, parts)
+    _write_examples(run.folder / EXAMPLES, last, shown, of_last, frozen["threshold"])
     (run.folder / METRICS).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found
 
@@ -105,7 +86,7 @@ def check(run: Run, workers: int, say: Say, *, device: torch.device) -> dict[str
     return found
 
 
-def freeze(validation: Scored) -> dict[str, float]:
+def freeze(validation: Predictions) -> dict[str, float]:
     """Everything that is chosen, from validation alone: both operating points and the temperature."""
 
     def inside(threshold: float) -> float:
@@ -120,43 +101,33 @@ def freeze(validation: Scored) -> dict[str, float]:
     }
 
 
-def _figures(run: Run, part: Scored, frozen: dict[str, float]) -> dict[str, object]:
-    patients = [part.clips.patients[i] for i in part.indices]
-    kinds = [part.clips.kinds[i] for i in part.indices]
-    report = metrics.report(part.labels, part.scores, patients, frozen["threshold"], seed=run.seed)
-    second = metrics.report(part.labels, part.scores, patients, frozen["threshold_specificity_95"], seed=run.seed)
-    by_kind = metrics.by_kind(part.labels, part.scores, kinds, frozen["threshold"])
+def figures(part: Predictions, frozen: Mapping[str, float], seed: int) -> dict[str, object]:
+    """What metrics.json says of a part at thresholds and a temperature that were `frozen`; those that are not are left out."""
+    by_kind = metrics.by_kind(part.labels, part.scores, part.kinds, frozen["threshold"])
+    more: dict[str, object] = {}
+    if "threshold_specificity_95" in frozen:
+        second = metrics.report(part.labels, part.scores, part.patients, frozen["threshold_specificity_95"], seed=seed)
+        more["at_specificity_95"] = second.to_json()
     return {
-        **report.to_json(),
-        "at_specificity_95": second.to_json(),
-        "calibration": calibration(part.labels, part.logits, frozen["temperature"]),
+        **metrics.report(part.labels, part.scores, part.patients, frozen["threshold"], seed=seed).to_json(),
+        **more,
+        "calibration": calibration(part.labels, part.logits, frozen.get("temperature", 1.0)),
         "by_kind": {kind: {k: None if math.isnan(v) else v for k, v in row.items()} for kind, row in by_kind.items()},
     }
 
 
-def _auc_by_kind(part: Scored) -> dict[str, float]:
-    kinds = [part.clips.kinds[i] for i in part.indices]
-    rows = metrics.by_kind(part.labels, part.scores, kinds, 0.5)
+def _auc_by_kind(part: Predictions) -> dict[str, float]:
+    rows = metrics.by_kind(part.labels, part.scores, part.kinds, 0.5)
     return {kind: round(row["auc"], 4) for kind, row in rows.items() if not math.isnan(row["auc"])}
 
 
-def _write_predictions(path: Path, parts: list[Scored]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(("part", "clip", "patient", "kind", "unsatisfactory", "logit", "p_unsatisfactory"))
-        for part in parts:
-            for index, logit, score in zip(part.indices, part.logits, part.scores, strict=True):
-                facts = (part.clips.name(index), part.clips.patients[index], part.clips.kinds[index])
-                writer.writerow((part.name, *facts, int(part.clips.labels[index]), float(logit), float(score)))
-
-
-def _write_examples(path: Path, part: Scored, threshold: float) -> None:
+def _write_examples(path: Path, clips: Clips, indices: Sequence[int], part: Predictions, threshold: float) -> None:
     """A few clips of each cell of the confusion matrix, three frames each, so that Figure 2 is drawn from the folder alone."""
     called, wrong = part.scores >= threshold, part.labels > 0
     frames, cells, scores = [], [], []
     for cell, mask in (("TP", called & wrong), ("FN", ~called & wrong), ("FP", called & ~wrong), ("TN", ~called & ~wrong)):
         for place in np.flatnonzero(mask)[:_EACH]:
-            clip = part.clips.centred(part.indices[int(place)])
+            clip = clips.centred(indices[int(place)])
             frames.append(_moments(clip))
             cells.append(cell)
             scores.append(float(part.scores[place]))

@@ -16,7 +16,8 @@ from training import run as runs
 from training.clock import NO_END, Clock
 from training.data.cines import Clips
 from training.data.splits import Split
-from training.run import FIT, WEIGHTS, Run, Say
+from training.progress import Say
+from training.run import FIT, WEIGHTS, Run
 
 KINETICS_SUFFIX: Final = ".pyth"
 

@@ -35,6 +35,7 @@ _LONGEST_GRADIENT: Final = 5.0
 _NORM_BATCH: Final = 8
 _BLANK: Final = -1
 _NO_KIND: Final = -100
+BATCH: Final = 8  # clips that are scored at once
 
 
 class Diverged(DicomQCError):
@@ -161,16 +162,23 @@ def _candidate(run: Fit, state: State) -> nn.Module:
 
 
 def score(
-    recipe: Recipe, model: nn.Module, clips: Clips, indices: Sequence[int], batch: int = 8, device: torch.device = _CPU
+    recipe: Recipe, model: nn.Module, clips: Clips, indices: Sequence[int], batch: int = BATCH, device: torch.device = _CPU
 ) -> NDArray[np.float64]:
     """The logits [len(indices)] in fp32 of the frames that the node would sample; several processes share the work."""
     model = model.to(device).eval()
-    logits, mine = [np.empty(0)], distributed.share(indices)
+    mine = distributed.share(indices)
+    batches = [mine[start : start + batch] for start in range(0, len(mine), batch)]
+    found = [logits(recipe, model, np.stack([clips.centred(i) for i in one]), device) for one in batches]
+    return distributed.gathered(indices, np.concatenate([np.empty(0), *found]))
+
+
+def logits(recipe: Recipe, model: nn.Module, frames: NDArray[np.uint8], device: torch.device = _CPU) -> NDArray[np.float64]:
+    """The logits [N] in fp32 of grey frames uint8 [N,T,S,S] by a network in eval mode on `device`."""
     with torch.inference_mode():
-        for start in range(0, len(mine), batch):
-            stack = torch.from_numpy(np.stack([clips.centred(i) for i in mine[start : start + batch]])).to(device)
-            logits.append(model(_input(stack, recipe)).flatten().double().cpu().numpy())
-    return distributed.gathered(indices, np.concatenate(logits))
+        values: NDArray[np.float64] = (
+            model(_input(torch.from_numpy(frames).to(device), recipe)).flatten().double().cpu().numpy()
+        )
+    return values
 
 
 def _input(grey: torch.Tensor, recipe: Recipe) -> torch.Tensor:

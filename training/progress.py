@@ -1,20 +1,29 @@
-"""What a run says while it fits: lines with the time that is left, log.jsonl, and TensorBoard where it is installed."""
+"""What long work says of itself: counts with the time that is left, and of a run that fits log.jsonl and TensorBoard.
+
+A terminal is shown a bar, everything else gets lines.
+"""
 
 import importlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from training import distributed
 
 LOG: Final = "log.jsonl"
 _LOG_EVERY: Final = 10
+_COUNT_EVERY: Final = 100
 
 Say = Callable[[str], None]
+Note = Callable[[int, int], None]
 
 
 class Progress:
@@ -65,6 +74,50 @@ class Progress:
             for name, value in entry.items():
                 if name != "step":
                     self._board.add_scalar(name, value, int(entry["step"]))
+
+
+@contextmanager
+def counting(what: str, say: Say, name: str = "") -> Iterator[Note]:
+    """A function that takes (done, total) while `what` is counted, such as "clips read", for the part called `name`.
+
+    Standard error shows a bar with counts, rate and the time that is left where it is a terminal; elsewhere `say` gets a line
+    at every hundredth and at the last. What was there before the first call does not count as speed.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(what, say, f"{name}: " if name else "")
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}, {task.fields[rate]}"), TimeRemainingColumn())
+    with Bar(*columns, console=console) as bar:
+        began, first = 0.0, 0
+
+        def note(done: int, total: int) -> None:
+            nonlocal began, first
+            if not bar.task_ids:
+                began, first = time.monotonic(), done
+                bar.add_task(f"{name} {what}".strip(), total=total, completed=done, rate="")
+            rate = (done - first) / max(time.monotonic() - began, 1e-3)
+            bar.update(bar.task_ids[0], completed=done, rate=f"{rate:.1f} a second")
+
+        yield note
+
+
+def _lines(what: str, say: Say, name: str) -> Note:
+    began, first, last = 0.0, 0, 0
+
+    def note(done: int, total: int) -> None:
+        nonlocal began, first, last
+        if not began:
+            began, first = time.monotonic(), done
+        seconds = time.monotonic() - began
+        # Whoever counts in batches may step over the hundred.
+        if done // _COUNT_EVERY > last // _COUNT_EVERY or done == total:
+            rate = (done - first) / max(seconds, 1e-3)
+            left = f", {rate:.1f} a second, about {_clock((total - done) / rate)} left" if first < done < total else ""
+            say(f"{name}{done} of {total} {what}{left}")
+        last = done
+
+    return note
 
 
 def _clock(seconds: float) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from safetensors.torch import load_file
 
 from dicomqc.core.errors import ConfigError
+from dicomqc.models import registry as published
 from dicomqc.models import weights
 from dicomqc.models.card import Card
 from dicomqc.models.registry import ModelVersion
@@ -25,6 +26,21 @@ INTENDED_USE: Final = (
 )
 NOT_DECLARED: Final = (
     "Demonstration only: whoever trained these weights declared no intended use. Its verdicts are not valid for patients."
+)
+# What the simulator draws from, for the card; docs/phantom.md has all of it.
+GENERATOR: Final = {
+    "display": "gamma 0.5 to 2 or a random monotone curve; grey mean 70 to 160, spread 14 to 80",
+    "noise": "0.6 to 10.5 grey levels before blur, white to coloured, half of it filtered over time",
+    "blur": "0 to 1.6 px at 512, sharpened or not",
+    "compression": "a third of the cines through JPEG of quality 40 to 100",
+    "vessels": "a full 3 mm vessel takes 4 to 100 % of the display's range",
+    "field": "150 to 250 mm, 0 to 4 shutters, soft or sharp",
+    "time": "7.5, 15 and 30 fps brought to 15; heart 45 to 130 a minute; 50 to 95 frames",
+    "label": "satisfactory from 60 % of the native tree above 1 mm seen in 5 of 16 frames",
+}
+LIMITS: Final = (
+    "Never validated on patients. Not simulated: occlusions, collaterals, biplane and rotational runs, children, anomalous "
+    "coronary origins; of devices only a few."
 )
 _GOLDEN_SIZE: Final = 256
 _GOLDEN_SEED: Final = 47
@@ -68,12 +84,24 @@ def publish(run: Run, registry: Path, *, name: str = "", version: str = "", inte
 def _training(run: Run) -> dict[str, Any]:
     """Recipe, seed, data, splits and software, for people."""
     data = "dicomqc.phantom, simulated angiograms; no patient's image was used"
+    init, since = runs.ancestry(run.init)
+    earlier = [
+        {
+            "recipe": one.recipe.to_json(),
+            "seed": one.seed,
+            "fit_seed": one.fit_seed,
+            "weights_sha256": published.sha256(one.folder / WEIGHTS),
+        }
+        for one in since
+    ]
     return {
         "recipe": run.recipe.to_json(),
         "seed": run.seed,
         "fit_seed": run.fit_seed,
         "data": data if run.manifest is None else "a manifest of labelled DICOM files; see the run folder",
-        "init": run.init,
+        "init": init,
+        "earlier": earlier,
+        **({"generator": GENERATOR, "limits": LIMITS} if run.manifest is None else {}),
         "splits": json.loads((run.folder / SPLITS).read_text(encoding="utf-8")),
         "environment": runs.environment(),
     }

@@ -1,33 +1,18 @@
 """What a run folder says after `evaluate`: read back for tables and figures, without weights, cines or a GPU."""
 
-import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from dicomqc.core.errors import ConfigError
-from training import paper
-from training.bootstrap import Values
+from training import paper, predictions
+from training.predictions import Predictions
 from training.recipe import Recipe
 from training.run import EXAMPLES, FIT, METRICS, PREDICTIONS, SANITY, SPLITS, TABLE_1, reopen
 
 INDEPENDENT: Final = ("independent", "unseen")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Predictions:
-    """One part's clips by id, ascending, so that runs over the same clips are in the same order. Arrays are [N]."""
-
-    clips: tuple[str, ...]
-    patients: tuple[str, ...]
-    kinds: tuple[str, ...]
-    labels: Values
-    logits: Values
-    scores: Values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +57,7 @@ def read(folder: Path) -> Result:
         recipe=run.recipe,
         seed=run.fit_seed,
         metrics=_json(folder / METRICS) or {},
-        parts=_predictions(folder / PREDICTIONS),
+        parts=predictions.read(folder / PREDICTIONS),
         fit=_json(folder / FIT) or {},
         splits=_json(folder / SPLITS) or {},
         table1=_json(folder / TABLE_1),
@@ -85,27 +70,6 @@ def read(folder: Path) -> Result:
 def _json(path: Path) -> dict[str, Any] | None:
     found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     return found
-
-
-def _predictions(path: Path) -> dict[str, Predictions]:
-    with path.open(newline="", encoding="utf-8") as handle:
-        rows = sorted(csv.DictReader(handle), key=lambda row: (row["part"], row["clip"]))
-    names = dict.fromkeys(row["part"] for row in rows)
-    return {name: _part([row for row in rows if row["part"] == name]) for name in names}
-
-
-def _part(rows: Sequence[Mapping[str, str]]) -> Predictions:
-    def numbers(column: str) -> Values:
-        return np.array([float(row[column]) for row in rows])
-
-    return Predictions(
-        clips=tuple(row["clip"] for row in rows),
-        patients=tuple(row["patient"] for row in rows),
-        kinds=tuple(row["kind"] for row in rows),
-        labels=numbers("unsatisfactory"),
-        logits=numbers("logit"),
-        scores=numbers("p_unsatisfactory"),
-    )
 
 
 def cuts(result: Result) -> list[str]:

@@ -5,19 +5,19 @@ import hashlib
 import json
 import platform
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
 from dicomqc.core.errors import ConfigError
-from dicomqc.phantom import cohort, presets
+from dicomqc.phantom import presets
 from training import recipe as recipes
 from training.data import manifest, sources, splits, table1
 from training.data.cines import Clips
 from training.data.manifest import LeftOut
 from training.data.splits import Split
+from training.progress import Say, counting
 from training.recipe import Recipe, load
 
 WEIGHTS: Final = "weights.safetensors"
@@ -34,8 +34,6 @@ RECIPE: Final = "recipe.yaml"
 FACTS: Final = "run.json"
 _UNSEEN_SEED_STEP: Final = 500_000_003
 _PACKAGES: Final = ("torch", "numpy", "opencv-python-headless", "pytorchvideo", "pydicom")
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +92,10 @@ class Run:
         admitted = manifest.admit(path, manifest.read(path), self.recipe.spec)
         if admitted.studies_as_patients:
             say(f"{name}: {admitted.studies_as_patients} cines name no patient; their study stands for the patient")
-        progress = _progress(name, "clips read", say)
-        clips = sources.from_files(
-            admitted.entries, self.recipe.spec, self.cache, margin=self.recipe.margin, workers=workers, progress=progress
-        )
+        with counting("clips read", say, name) as progress:
+            clips = sources.from_files(
+                admitted.entries, self.recipe.spec, self.cache, margin=self.recipe.margin, workers=workers, progress=progress
+            )
         damaged = [
             LeftOut(path=entry.path, line=entry.line, reason=reason, detail="found while decoding")
             for entry, reason in ((admitted.entries[place], reason) for place, reason in clips.refused)
@@ -118,23 +116,14 @@ class Run:
 
     def _simulated(self, name: str, seed: int, patients: int, workers: int, say: Say) -> Clips:
         if self.recipe.cohort and name == "training":
-            plans = presets.planned(self.recipe.cohort, seed, workers, _progress(name, "labels settled", say))
-        elif self.recipe.twins > 0:
-            plans = cohort.balanced(seed, patients, twins=self.recipe.twins)
+            with counting("labels settled", say, name) as settled:
+                plans = presets.planned(self.recipe.cohort, seed, workers, settled)
         else:
-            plans = cohort.plan(seed, patients, unsatisfactory=self.recipe.unsatisfactory)
-        progress = _progress(name, "clips rendered", say)
-        return sources.from_plans(
-            plans, self.recipe.spec, self.cache, margin=self.recipe.margin, workers=workers, progress=progress
-        )
-
-
-def _progress(name: str, done_to: str, say: Say) -> Callable[[int, int], None]:
-    def progress(done: int, total: int) -> None:
-        if done % 100 == 0 or done == total:
-            say(f"{name}: {done} of {total} {done_to}")
-
-    return progress
+            plans = sources.simulated(seed, patients, twins=self.recipe.twins, unsatisfactory=self.recipe.unsatisfactory)
+        with counting("clips rendered", say, name) as progress:
+            return sources.from_plans(
+                plans, self.recipe.spec, self.cache, margin=self.recipe.margin, workers=workers, progress=progress
+            )
 
 
 def create(
@@ -187,6 +176,15 @@ def reopen(folder: Path) -> Run:
         init=facts.get("init", ""),
         without_kind=facts.get("without_kind", ""),
     )
+
+
+def ancestry(init: str) -> tuple[str, list[Run]]:
+    """Where a run's first weights come from: the published version at the root ("": none), and the runs since, latest first."""
+    since: list[Run] = []
+    while init and (Path(init) / FACTS).is_file():
+        since.append(reopen(Path(init)))
+        init = since[-1].init
+    return init, since
 
 
 def record_split(run: Run, clips: Clips, split: Split) -> None:

@@ -9,10 +9,11 @@ import yaml
 
 from dicomqc.core.errors import ConfigError
 from training import __main__ as program
-from training import compare, results, tables
+from training import compare, predictions, results, tables
 from training.calibration import probabilities
 from training.data.cines import Clips
-from training.evaluate import Scored, _figures, _write_examples, _write_predictions, freeze
+from training.evaluate import _write_examples, figures, freeze
+from training.predictions import Predictions
 from training.recipe import load, write
 from training.run import Run
 
@@ -39,12 +40,12 @@ def _run(folder: Path, name: str, seed: int, noise: float, *, epochs: int = 105,
     logits = 2.0 * labels - 1.0 + rng.normal(0, noise, 200)
     run = Run(folder=folder, recipe=recipe, seed=seed)
     ranges = {"validation": range(60), "test": range(60, 140), "unseen": range(140, 200)}
-    parts = [Scored(name=n, clips=made, indices=tuple(r), logits=logits[list(r)]) for n, r in ranges.items()]
-    frozen = freeze(parts[0])
-    metrics = {**frozen, **{part.name: _figures(run, part, frozen) for part in parts}}
+    parts = {n: Predictions.of(made, r, logits[list(r)]) for n, r in ranges.items()}
+    frozen = freeze(parts["validation"])
+    metrics = {**frozen, **{n: figures(part, frozen, run.seed) for n, part in parts.items()}}
     (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
-    _write_predictions(folder / "predictions.csv", parts)
-    _write_examples(folder / "examples.npz", parts[-1], frozen["threshold"])
+    predictions.write(folder / "predictions.csv", parts)
+    _write_examples(folder / "examples.npz", made, ranges["unseen"], parts["unseen"], frozen["threshold"])
     split = {n: {"clips": len(r), "unsatisfactory": int(labels[list(r)].sum())} for n, r in ranges.items() if n != "unseen"}
     (folder / "splits.json").write_text(json.dumps(split), encoding="utf-8")
     return folder

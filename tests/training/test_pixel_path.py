@@ -1,4 +1,6 @@
+import csv
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +13,13 @@ from dicomqc.phantom import cohort, files, sight
 from dicomqc.phantom.plan import SYNTAXES
 from dicomqc.sample.pipeline import sample_cine
 from dicomqc.sample.spec import RESNET_2D, X3D_S, FrameSpec
+from training import __main__ as program
 from training.data import cines, manifest, sources
 from training.data.cines import Item, Loaded
+from training.recipe import load
+from training.run import Run
 
+_RECIPES = Path(__file__).resolve().parents[2] / "config" / "training"
 _SMALL = FrameSpec(kind="3d", step=16, size=8)
 
 
@@ -147,3 +153,71 @@ def test_file_digests_are_remembered_until_the_file_changes(tmp_path: Path) -> N
     assert sources._file_digests([path], tmp_path / "cache") == ["remembered"]
     path.write_bytes(b"other")
     assert sources._file_digests([path], tmp_path / "cache")[0] not in {"remembered", first[0]}
+
+
+def test_the_cache_sink_writes_the_cache_that_fit_maps_with_the_pixels_and_labels_of_the_files(tmp_path: Path) -> None:
+    caches = [tmp_path / "runs" / "cache", tmp_path / "two"]
+    asked = ["phantom", "--seed", "9", "--patients", "1", "--unsatisfactory", "0.5", "--ineligible", "0"]
+    for workers, out in enumerate(caches, start=1):
+        assert program.main([*asked, "--sink", "cache", "--workers", str(workers), "--out", str(out)]) == 0
+    (one,), (two,) = (sorted(path for path in out.iterdir() if path.is_dir()) for out in caches)
+    assert one.name == two.name
+    for name in (cines.FRAMES, cines.ROWS):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+    labels = [(out / "labels.csv").read_text(encoding="utf-8") for out in caches]
+    assert labels[0] == labels[1]
+    assert program.main([*asked, "--out", str(tmp_path / "dicom")]) == 0
+    entries = manifest.read(tmp_path / "dicom" / "labels.csv")
+    read = sources.from_files(entries, X3D_S, tmp_path / "cache", margin=1, workers=1)
+    assert np.array_equal(np.load(one / cines.FRAMES), read.frames)
+    rows = [list(csv.DictReader((out / "labels.csv").open(encoding="utf-8"))) for out in (caches[0], tmp_path / "dicom")]
+    places = [row.pop("path") for row in rows[0]]
+    assert places == [f"{one.name}/{cines.FRAMES}[{row}]" for row in range(len(places))]
+    assert all(row.pop("path") for row in rows[1])
+    assert rows[0] == rows[1]
+    recipe = replace(load(_RECIPES / "x3d_s.yaml"), patients=1, unsatisfactory=0.5)
+    said: list[str] = []
+    mapped = Run(folder=tmp_path / "runs" / "own", recipe=recipe, seed=9).clips(1, said.append)
+    assert mapped.folder == one
+    assert said == [], "nothing is rendered again"
+
+
+def test_the_cache_sink_leaves_out_what_the_node_would_refuse(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    plans = cohort.plan(8, 1, ineligible=0.6)
+    kept = [plan.sop_instance_uid for plan in plans if plan.eligible]
+    assert 0 < len(kept) < len(plans)
+    asked = ["phantom", "--seed", "8", "--patients", "1", "--ineligible", "0.6", "--sink", "cache", "--workers", "1"]
+    assert program.main([*asked, "--recipe", str(_RECIPES / "resnet18_2d.yaml"), "--out", str(tmp_path)]) == 0
+    with (tmp_path / "labels.csv").open(encoding="utf-8", newline="") as handle:
+        assert [row["sop_instance_uid"] for row in csv.DictReader(handle)] == kept
+    assert f"left out {len(plans) - len(kept)} cines" in caplog.text
+    with pytest.raises(ConfigError, match="there is no file"):
+        manifest.read(tmp_path / "labels.csv")
+
+
+def test_a_cache_of_an_earlier_version_gives_the_same_labels(tmp_path: Path) -> None:
+    plans = cohort.plan(9, 1, cines=(2, 2))
+    clips = sources.from_plans(plans, _SMALL, tmp_path, margin=0, workers=1)
+    now = sources.write_labels(plans, clips, tmp_path).read_bytes()
+    less = tuple({name: value for name, value in facts.items() if name not in {"run", "near"}} for facts in clips.facts)
+    assert sources.write_labels(plans, replace(clips, facts=less), tmp_path).read_bytes() == now
+
+
+def test_loaded_items_come_in_order_and_few_are_loaded_ahead() -> None:
+    asked: list[int] = []
+
+    class Watched(list[int]):
+        def __iter__(self) -> Iterator[int]:
+            for item in super().__iter__():
+                asked.append(item)
+                yield item
+
+    found = cines.in_order(_squared, Watched(range(40)), 2)
+    assert next(found) == 0
+    assert len(asked) == 16, "what waits for its turn is bounded"
+    assert list(found) == [n * n for n in range(1, 40)]
+
+
+def _squared(number: int) -> int:
+    return number * number

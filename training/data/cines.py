@@ -10,13 +10,14 @@ import math
 import multiprocessing
 import os
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import cv2
 import numpy as np
@@ -28,6 +29,9 @@ from dicomqc.sample.spec import FrameSpec
 
 FRAMES, ROWS = "frames.npy", "rows.jsonl"
 _SPARE_BYTES: Final = 64 << 20
+_AHEAD: Final = 8  # loaded items that may wait for their turn, per process: what bounds the memory
+_Asked = TypeVar("_Asked")
+_Made = TypeVar("_Made")
 Progress = Callable[[int, int], None]
 
 
@@ -38,7 +42,8 @@ class Clips:
     K is the spec's frames plus `margin` more at both ends, in the spec's step, for start jitter. `rows` [N]: where each clip
     lies in `frames`. `graded` are near the label's threshold, where readers would not agree; `windows` are the shares of the
     tree that are seen, nan where nothing says so. `pixels` are digests of the cached frames, `ids` name the clips in
-    predictions, `refused` are the places in the list of cines, and the reasons, of those that were left out.
+    predictions, `refused` are the places in the list of cines, and the reasons, of those that were left out. `facts` is
+    everything else that is known of each clip; `folder` is the cache.
     """
 
     frames: NDArray[np.uint8]
@@ -55,6 +60,8 @@ class Clips:
     windows: tuple[float, ...] = ()
     pixels: tuple[str, ...] = ()
     refused: tuple[tuple[int, str], ...] = ()
+    facts: tuple[Mapping[str, str], ...] = ()
+    folder: Path | None = None
 
     def clip(self, index: int) -> NDArray[np.uint8]:
         """All cached frames of one clip, uint8 [K,S,S]."""
@@ -150,7 +157,7 @@ def _fill(
     done = {int(row["row"]) for row in _rows(part / ROWS)}
     waiting = [index for index in range(len(items)) if index not in done]
     with (part / ROWS).open("a", encoding="utf-8") as journal:
-        for index, loaded in zip(waiting, _loaded(load, [items[i] for i in waiting], workers), strict=True):
+        for index, loaded in zip(waiting, in_order(load, [items[i] for i in waiting], workers), strict=True):
             row: dict[str, object] = {"row": index, "refused": loaded.refused, "facts": dict(loaded.facts)}
             if loaded.frames is not None:
                 # The frames before the line that says so: a kill between the two loads the cine again.
@@ -164,16 +171,30 @@ def _fill(
     frames.flush()
 
 
-def _loaded(load: Load, items: Sequence[Item], workers: int) -> Iterator[Loaded]:
+def in_order(load: Callable[[_Asked], _Made], items: Sequence[_Asked], workers: int) -> Iterator[_Made]:
+    """What `load` makes of each item, in their order, by `workers` processes; few wait to be taken, however many there are.
+
+    Raises ConfigError where an item ends its process.
+    """
     cv2.setNumThreads(1)
     if workers <= 1 or len(items) <= 1:
         yield from map(load, items)
         return
+    waiting: deque[Future[_Made]] = deque()
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            yield from pool.map(load, items, chunksize=4)
+            for item in items:
+                waiting.append(pool.submit(load, item))
+                if len(waiting) >= _AHEAD * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
         except BrokenProcessPool as error:
             raise ConfigError("cache: a cine ended the process that read it; what was read is kept, run it again") from error
+        finally:
+            # Who stops listening does not wait for the rest.
+            for one in waiting:
+                one.cancel()
 
 
 def _reserve(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
@@ -227,5 +248,7 @@ def _map(whole: Path, items: Sequence[Item], margin: int) -> Clips:
         ids=column("id"),
         pixels=tuple(row["pixels"] for row in rows),
         refused=tuple((int(row["row"]), str(row["refused"])) for row in every if row["refused"]),
+        facts=tuple(facts),
+        folder=whole,
         margin=margin,
     )

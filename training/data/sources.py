@@ -5,23 +5,28 @@ Both give the same pixels for the same cine, which a test holds.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dicomqc import phantom, sample
 from dicomqc.core.cine import Refused
-from dicomqc.phantom import sight
+from dicomqc.phantom import cohort, files, scene, sight
 from dicomqc.phantom.cine import shown
-from dicomqc.phantom.plan import CinePlan
+from dicomqc.phantom.plan import NATIVE, CinePlan, Kind
+from dicomqc.phantom.sight import Sight
 from dicomqc.sample.display import resize
 from dicomqc.sample.pipeline import sample_cine
 from dicomqc.sample.spec import FrameSpec
-from training.data.cines import Clips, Item, Loaded, Progress, cache, code_digest, widened
+from training.data.cines import FRAMES, Clips, Item, Loaded, Progress, cache, code_digest, widened
 from training.data.manifest import Entry
 
 _DIGESTS: Final = "digests.json"
+_PANNED_PX: Final = 16.0  # of 512: the least way of the table within the sampled frames that is called panning
 
 
 def _folder(module: object) -> Path:
@@ -80,6 +85,15 @@ def _file_digests(paths: Sequence[Path], folder: Path) -> list[str]:
     return found
 
 
+def simulated(
+    seed: int, patients: int, *, twins: float, unsatisfactory: float, ineligible: float = 0.0
+) -> tuple[CinePlan, ...]:
+    """The simulated cohort that a recipe asks for: balanced and all eligible where it has `twins`, else with its share."""
+    if twins > 0:
+        return cohort.balanced(seed, patients, twins=twins)
+    return cohort.plan(seed, patients, unsatisfactory=unsatisfactory, ineligible=ineligible)
+
+
 def from_plans(
     plans: Sequence[CinePlan], spec: FrameSpec, folder: Path, *, margin: int, workers: int, progress: Progress | None = None
 ) -> Clips:
@@ -99,15 +113,63 @@ def from_plans(
         for plan in plans
     ]
     load = partial(_rendered, wide=widened(spec, margin))
-    code = code_digest(_folder(sample), _folder(phantom))
-    return cache(items, load, spec, folder, margin=margin, code=code, workers=workers, progress=progress)
+    return cache(items, load, spec, folder, margin=margin, code=simulator(), workers=workers, progress=progress)
+
+
+def simulator() -> str:
+    """Hex SHA-256 of the code that makes the pixels of simulated clips."""
+    return code_digest(_folder(sample), _folder(phantom))
 
 
 def _rendered(item: Item, wide: FrameSpec) -> Loaded:
-    plan: CinePlan = item.source
+    frames, facts = rendered(item.source, wide)
+    return Loaded(frames=frames, facts=facts)
+
+
+def rendered(plan: CinePlan, spec: FrameSpec) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    """The frames that `spec` samples, uint8 [K,S,S], and what can be seen in the cine: label, visibilities, near misses."""
     # As `sample` pads: where the jitter's frames lie beyond the end, the last one is repeated.
-    numbers = [min(number, plan.frames) for number in wide.frame_numbers()]
+    numbers = [min(number, plan.frames) for number in spec.frame_numbers()]
     seen = sight.judge(plan)
-    label = "satisfactory" if seen.satisfactory else "unsatisfactory"
-    facts = {"label": label, "graded": "graded" if seen.graded else "", "window": f"{seen.window:.4f}"}
-    return Loaded(frames=resize(shown(plan, numbers), wide.size), facts=facts)
+    facts = {
+        "label": "satisfactory" if seen.satisfactory else "unsatisfactory",
+        "graded": "graded" if seen.graded else "",
+        "window": f"{seen.window:.4f}",
+        "run": f"{seen.run:.4f}",
+        "near": ";".join(near_misses(plan)) if seen.satisfactory else "",
+    }
+    return resize(shown(plan, numbers), spec.size), facts
+
+
+def near_misses(plan: CinePlan) -> tuple[str, ...]:
+    """What makes a cine that came out satisfactory resemble one that did not, as far as plan and scene tell."""
+    if plan.kind is not Kind.CORONARY:
+        return (f"meant {plan.kind.value}",)
+    built, found = scene.build(plan), [] if plan.cause is None else [f"twin of {plan.cause.value}"]
+    if built.covers is not None:
+        found.append("implant beside the vessels")
+    ways = [built.motion.table_px((number - 1) / plan.frame_rate_hz) for number in sight.SAMPLED]
+    if max(np.ptp(np.array(ways), axis=0)) >= _PANNED_PX:
+        found.append("panning")
+    return tuple(found)
+
+
+def write_labels(plans: Sequence[CinePlan], clips: Clips, folder: Path) -> Path:
+    """labels.csv for clips that `from_plans` made of `plans` below `folder`, with the columns of the DICOM files' one.
+
+    A path names the cache and the clip's place in it, so that nobody takes it for a file.
+    """
+    if clips.folder is None:
+        raise ValueError("these clips lie in no cache")
+    places = [(plan, clips.folder / f"{FRAMES}[{row}]") for row, plan in enumerate(plans)]
+    seen = [_sight(plan, facts) for plan, facts in zip(plans, clips.facts, strict=True)]
+    files.write_labels(places, seen, folder)
+    return folder / files.LABELS_FILE
+
+
+def _sight(plan: CinePlan, facts: Mapping[str, str]) -> Sight:
+    if "run" not in facts:
+        # A cache of an earlier version says less.
+        return sight.judge(plan)
+    window, run = float(facts["window"]), float(facts["run"])
+    return Sight(window=window, run=run, native=plan.kind in NATIVE, meant=plan.reason)

@@ -1,0 +1,105 @@
+"""The commands that simulate: a cohort as DICOM or straight into a training cache, and a stream that is scored and dropped."""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from dicomqc.core.errors import ConfigError
+from dicomqc.models import registry
+from dicomqc.phantom import files, presets
+from dicomqc.phantom.plan import CinePlan
+from training import judges, precision, recipe
+from training import run as runs
+from training.data import sources
+from training.progress import Say, counting
+from training.stream import PART, stream
+
+_RECIPES: Final = Path(__file__).resolve().parents[1] / "config" / "training"
+
+Command = Callable[[str, str], argparse.ArgumentParser]
+
+
+def add(command: Command, say: Say) -> None:
+    """Add `phantom` and `stream` to the commands."""
+    _add_phantom(command("phantom", "simulate a cohort as DICOM files or straight into a training cache, with labels.csv"), say)
+    _add_stream(command("stream", "score a simulated cohort clip by clip, keeping predictions and metrics only"), say)
+
+
+def _add_phantom(added: argparse.ArgumentParser, say: Say) -> None:
+    added.add_argument("--seed", type=int, required=True)
+    added.add_argument("--cohort", choices=presets.NAMES, help="a cohort by name, instead of the four options that follow")
+    added.add_argument("--patients", type=int, default=10)
+    added.add_argument("--unsatisfactory", type=float, default=0.3, help="expected share of unsatisfactory cines")
+    added.add_argument("--ineligible", type=float, default=0.1, help="expected share of short, 7.5 and 30 fps runs")
+    added.add_argument("--twins", type=float, default=0.0, help="above 0: a balanced cohort, this share of it in twins")
+    added.add_argument("--sink", choices=("dicom", "cache"), default="dicom", help="what is written (default dicom)")
+    added.add_argument(
+        "--recipe",
+        type=Path,
+        default=_RECIPES / "x3d_s.yaml",
+        help="cache: whose frames are kept (default: X3D-S's, 160 pixels)",
+    )
+    added.add_argument("--out", type=Path, required=True, help="folder of the files, or of the cache")
+    added.set_defaults(does=lambda options: _phantom(options, say))
+
+
+def _phantom(options: argparse.Namespace, say: Say) -> None:
+    plans = _plans(options, say)
+    if options.sink == "dicom":
+        with counting("cines written", say) as progress:
+            files.write(plans, options.out, options.workers, progress)
+        return
+    wanted = recipe.load(options.recipe)
+    # What the node refuses has no clip; from files it would be left out too.
+    kept = [plan for plan in plans if plan.eligible]
+    if len(kept) < len(plans):
+        say(f"left out {len(plans) - len(kept)} cines that are short or of another frame rate")
+    if not kept:
+        raise ConfigError("phantom: no cine of this cohort is eligible")
+    with counting("clips rendered", say) as progress:
+        clips = sources.from_plans(
+            kept, wanted.spec, options.out, margin=wanted.margin, workers=options.workers, progress=progress
+        )
+    say(f"written: {sources.write_labels(kept, clips, options.out)} of the cache {clips.folder}")
+
+
+def _plans(options: argparse.Namespace, say: Say) -> tuple[CinePlan, ...]:
+    if options.cohort:
+        with counting("labels settled", say) as progress:
+            return presets.planned(options.cohort, options.seed, options.workers, progress)
+    if not 0.0 <= options.twins < 1.0:
+        raise ConfigError("twins: a number of at least 0 and below 1 is expected")
+    return sources.simulated(
+        options.seed,
+        options.patients,
+        twins=options.twins,
+        unsatisfactory=options.unsatisfactory,
+        ineligible=options.ineligible,
+    )
+
+
+def _add_stream(added: argparse.ArgumentParser, say: Say) -> None:
+    who = added.add_mutually_exclusive_group(required=True)
+    who.add_argument("--run", type=Path, help="an evaluated run")
+    who.add_argument("--weights", metavar="NAME@VERSION", help="published weights, in the node's engine")
+    added.add_argument("--seed", type=int, required=True, help="of a cohort that the weights do not know")
+    added.add_argument("--patients", type=int, required=True)
+    added.add_argument("--registry", type=Path, default=registry.shipped(), help="of --weights and of what a run began from")
+    added.add_argument("--out", type=Path, help="default RUN/stream-SEED, or runs/NAME-VERSION/stream-SEED")
+    added.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    added.set_defaults(does=lambda options: _stream(options, say))
+
+
+def _stream(options: argparse.Namespace, say: Say) -> None:
+    folder = options.run or Path("runs") / str(options.weights).replace("@", "-")
+    if options.run:
+        judge = judges.of_run(runs.reopen(options.run), precision.device(options.device), options.registry)
+    else:
+        judge = judges.of_version(options.weights, options.registry, options.device)
+    out = options.out or folder / f"stream-{options.seed}"
+    found = stream(judge, options.seed, options.patients, out, options.workers, say)
+    shown = {name: value for name, value in found[PART].items() if not isinstance(value, dict)}
+    say(f"stream: {json.dumps(shown)}")
+    say(f"written: {out}")
