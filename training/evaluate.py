@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dicomqc.core.errors import ConfigError
-from training import baseline, checkpoint, loop, metrics, network, sanity
+from training import baseline, checkpoint, gaze, groups, loop, metrics, network, sanity
 from training.bootstrap import Values
 from training.calibration import calibration, fit_temperature, probabilities
 from training.data.cines import Clips
@@ -94,15 +94,36 @@ def _apart(own: Clips, other: Clips) -> None:
             raise ConfigError(f"independent: {len(shared)} {what} are in the run's own cohort too")
 
 
-def check(run: Run, workers: int, say: Say, *, device: torch.device) -> dict[str, float]:
-    """The sanity checks on the test part, to sanity.json: AUC of changed clips, and of a baseline without a network."""
+def check(run: Run, workers: int, say: Say, *, device: torch.device) -> dict[str, object]:
+    """The sanity checks on the test part, to sanity.json: AUC of changed clips, and of a baseline without a network.
+
+    Of simulated clips also `vessels` (AUC with vessels removed and alone) and `grad_cam` (mass on the native tree by kind).
+    """
     model = trained(run)
     clips = run.clips(workers, say)
     split = run.split(clips)
-    found = sanity.aucs(run.recipe, model, clips, split.test, seed=run.seed, device=device)
+    found: dict[str, object] = {**sanity.aucs(run.recipe, model, clips, split.test, seed=run.seed, device=device)}
     found["brightness and vesselness, no network"] = baseline.auc(clips, split, run.seed)
-    (run.folder / SANITY).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    if run.manifest is None:
+        found |= _looked(run, model, clips, split.test, say, device)
+    (run.folder / SANITY).write_text(json.dumps(metrics.plain(found), indent=2) + "\n", encoding="utf-8")
     return found
+
+
+def _looked(
+    run: Run, model: nn.Module, clips: Clips, test: tuple[int, ...], say: Say, device: torch.device
+) -> dict[str, object]:
+    """What the network does without the vessels, and where it looks, on some clips of the test part."""
+    indices = gaze.chosen(test, run.seed)
+    say(f"sanity: drawing the vessels of {len(indices)} clips of the test part")
+    drawn = gaze.drawn(run.recipe, clips, indices, run.plans())
+    vessels = gaze.aucs(run.recipe, model, clips, indices, drawn, seed=run.seed, device=device)
+    fresh = gaze.untrained(run.recipe, clips, indices, seed=run.seed, device=device)
+    both = {"trained": model, "random": fresh}
+    return {
+        "vessels": {"clips": len(indices), "auc": vessels},
+        "grad_cam": gaze.on_tree(run.recipe, both, clips, indices, drawn, seed=run.seed, device=device),
+    }
 
 
 def freeze(validation: Scored) -> dict[str, float]:
@@ -126,11 +147,15 @@ def _figures(run: Run, part: Scored, frozen: dict[str, float]) -> dict[str, obje
     report = metrics.report(part.labels, part.scores, patients, frozen["threshold"], seed=run.seed)
     second = metrics.report(part.labels, part.scores, patients, frozen["threshold_specificity_95"], seed=run.seed)
     by_kind = metrics.by_kind(part.labels, part.scores, kinds, frozen["threshold"])
+    graded = [part.clips.graded[i] for i in part.indices] if part.clips.graded else [False] * len(part.indices)
+    vendors = [part.clips.vendors[i] for i in part.indices] if part.clips.vendors else [""] * len(part.indices)
     return {
         **report.to_json(),
         "at_specificity_95": second.to_json(),
         "calibration": calibration(part.labels, part.logits, frozen["temperature"]),
         "by_kind": {kind: {k: None if math.isnan(v) else v for k, v in row.items()} for kind, row in by_kind.items()},
+        "bands": groups.bands(part.labels, part.scores, patients, graded, frozen["threshold"], seed=run.seed),
+        "auc_by_vendor": groups.by_vendor(part.labels, part.scores, patients, vendors, seed=run.seed),
     }
 
 
@@ -143,11 +168,12 @@ def _auc_by_kind(part: Scored) -> dict[str, float]:
 def _write_predictions(path: Path, parts: list[Scored]) -> None:
     with path.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
-        writer.writerow(("part", "clip", "patient", "kind", "unsatisfactory", "logit", "p_unsatisfactory"))
+        writer.writerow(("part", "clip", "patient", "kind", "unsatisfactory", "logit", "p_unsatisfactory", "graded"))
         for part in parts:
-            for index, logit, score in zip(part.indices, part.logits, part.scores, strict=True):
+            graded = [str(int(part.clips.graded[i])) for i in part.indices] if part.clips.graded else [""] * len(part.indices)
+            for index, logit, score, band in zip(part.indices, part.logits, part.scores, graded, strict=True):
                 facts = (part.clips.name(index), part.clips.patients[index], part.clips.kinds[index])
-                writer.writerow((part.name, *facts, int(part.clips.labels[index]), float(logit), float(score)))
+                writer.writerow((part.name, *facts, int(part.clips.labels[index]), float(logit), float(score), band))
 
 
 def _write_examples(path: Path, part: Scored, threshold: float) -> None:

@@ -20,7 +20,10 @@ INDEPENDENT: Final = ("independent", "unseen")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
-    """One part's clips by id, ascending, so that runs over the same clips are in the same order. Arrays are [N]."""
+    """One part's clips by id, ascending, so that runs over the same clips are in the same order. Arrays are [N].
+
+    `graded` marks clips near the label's threshold; it is empty in folders that do not tell.
+    """
 
     clips: tuple[str, ...]
     patients: tuple[str, ...]
@@ -28,6 +31,7 @@ class Predictions:
     labels: Values
     logits: Values
     scores: Values
+    graded: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class Result:
     sanity: Mapping[str, Any] | None
     simulated: bool
     without_kind: str = ""
+    without_vendor: str = ""
 
     @property
     def model(self) -> str:
@@ -79,6 +84,7 @@ def read(folder: Path) -> Result:
         sanity=_json(folder / SANITY),
         simulated=run.manifest is None,
         without_kind=run.without_kind,
+        without_vendor=run.without_vendor,
     )
 
 
@@ -105,19 +111,18 @@ def _part(rows: Sequence[Mapping[str, str]]) -> Predictions:
         labels=numbers("unsatisfactory"),
         logits=numbers("logit"),
         scores=numbers("p_unsatisfactory"),
+        graded=tuple(row["graded"] == "1" for row in rows) if all(row.get("graded") for row in rows) else (),
     )
 
 
 def cuts(result: Result) -> list[str]:
     """What a run has less of than the paper's recipe; empty for the full one."""
-    recipe, found = result.recipe, []
+    recipe, found = result.recipe, _left_out(result)
     expected = paper.RECIPES.get(recipe.model)
     if expected is None:
-        return [f"{result.model}: no model of the paper"]
+        return [f"{result.model}: {', '.join(['no model of the paper', *_left_out(result)])}"]
     if recipe.schedule != "paper":
         found.append("another schedule than the paper's")
-    if result.without_kind:
-        found.append(f"trained without {result.without_kind}")
     rate, decay, batch = expected
     if (rate is not None and recipe.learning_rate != rate) or recipe.weight_decay != decay:
         found.append(f"learning rate {recipe.learning_rate:g}, weight decay {recipe.weight_decay:g}")
@@ -130,3 +135,8 @@ def cuts(result: Result) -> list[str]:
     if clips < paper.CLIPS:
         found.append(f"{clips} clips instead of {paper.CLIPS:,}")
     return [f"{result.model}: {', '.join(found)}"] if found else []
+
+
+def _left_out(result: Result) -> list[str]:
+    less = (result.without_kind, result.without_vendor and f"vendor {result.without_vendor}")
+    return [f"trained without {one}" for one in less if one]

@@ -13,6 +13,7 @@ from typing import Final
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.phantom import cohort
+from dicomqc.phantom.plan import CinePlan
 from training import recipe as recipes
 from training.data import manifest, sources, splits, table1
 from training.data.cines import Clips
@@ -40,13 +41,17 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run on disk. `init` names the published weights that it starts from, `without_kind` a kind left out of training."""
+    """One run on disk. `init` names the published weights that it starts from.
+
+    `without_kind` and `without_vendor` are a kind and a maker of machines that are left out of training and validation.
+    """
 
     folder: Path
     recipe: Recipe
     seed: int
     init: str = ""
     without_kind: str = ""
+    without_vendor: str = ""
 
     @property
     def manifest(self) -> Path | None:
@@ -73,6 +78,12 @@ class Run:
     def unseen(self, workers: int, say: Say) -> Clips:
         """The unseen simulated cohort's clips, rendered on first use."""
         return self._simulated("unseen", self.unseen_seed, self.recipe.unseen_patients, workers, say)
+
+    def plans(self) -> dict[str, CinePlan]:
+        """The plans of the simulated training cohort by the clips' ids; none where the run is on a manifest."""
+        if self.manifest is not None:
+            return {}
+        return {plan.sop_instance_uid: plan for plan in self._planned(self.seed, self.recipe.patients)}
 
     def split(self, clips: Clips) -> Split:
         """The patient-level split of the cohort. Raises ConfigError where it is not the one that was recorded."""
@@ -112,11 +123,13 @@ class Run:
             writer.writeheader()
             writer.writerows(asdict(one) for one in left_out)
 
-    def _simulated(self, name: str, seed: int, patients: int, workers: int, say: Say) -> Clips:
+    def _planned(self, seed: int, patients: int) -> tuple[CinePlan, ...]:
         if self.recipe.twins > 0:
-            plans = cohort.balanced(seed, patients, twins=self.recipe.twins)
-        else:
-            plans = cohort.plan(seed, patients, unsatisfactory=self.recipe.unsatisfactory)
+            return cohort.balanced(seed, patients, twins=self.recipe.twins)
+        return cohort.plan(seed, patients, unsatisfactory=self.recipe.unsatisfactory)
+
+    def _simulated(self, name: str, seed: int, patients: int, workers: int, say: Say) -> Clips:
+        plans = self._planned(seed, patients)
         progress = _progress(name, "clips rendered", say)
         return sources.from_plans(
             plans, self.recipe.spec, self.cache, margin=self.recipe.margin, workers=workers, progress=progress
@@ -131,17 +144,27 @@ def _progress(name: str, done_to: str, say: Say) -> Callable[[int, int], None]:
     return progress
 
 
-def create(folder: Path, recipe: Path, seed: int, *, cines: Path | None = None, init: str = "", without_kind: str = "") -> Run:
+def create(
+    folder: Path,
+    recipe: Path,
+    seed: int,
+    *,
+    cines: Path | None = None,
+    init: str = "",
+    without_kind: str = "",
+    without_vendor: str = "",
+) -> Run:
     """Open `folder` for a run of `recipe`; a folder of another recipe, manifest or seed is refused, not overwritten.
 
     `cines` is a manifest; without one the recipe's simulated cohort is used. Raises ConfigError, FileExistsError.
     """
     wanted = load(recipe)
     digest = "" if cines is None else hashlib.sha256(cines.read_bytes()).hexdigest()
-    facts = {"seed": seed, "manifest_sha256": digest, "init": init, "without_kind": without_kind}
+    less = {"without_kind": without_kind, "without_vendor": without_vendor}
+    facts = {"seed": seed, "manifest_sha256": digest, "init": init, **less}
     if (folder / FACTS).exists():
         kept = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        if load(folder / RECIPE) != wanted or any(kept.get(name) != value for name, value in facts.items()):
+        if load(folder / RECIPE) != wanted or any(kept.get(name, "") != value for name, value in facts.items()):
             raise FileExistsError(f"{folder} holds a run of another recipe, manifest, start or seed; choose another --run")
         return reopen(folder)
     entries = None if cines is None else manifest.read(cines)
@@ -166,6 +189,7 @@ def reopen(folder: Path) -> Run:
         seed=int(facts["seed"]),
         init=facts.get("init", ""),
         without_kind=facts.get("without_kind", ""),
+        without_vendor=facts.get("without_vendor", ""),
     )
 
 
