@@ -27,18 +27,16 @@ _CPU = torch.device("cpu")
 _SIZE, _COUNT = 32, 24
 
 
-class _Dark(nn.Module):
-    """Unsatisfactory is what has nothing dark; `at` names the rows and columns it looks at."""
+class _Extreme(nn.Module):
+    """Satisfactory is what has something very dark (`sign` −1), or very bright (1)."""
 
-    def __init__(self, at: slice = slice(None)) -> None:
+    def __init__(self, sign: float) -> None:
         super().__init__()
-        self.at = at
         self.convolution = nn.Conv3d(3, 1, 1, bias=False)
-        nn.init.constant_(self.convolution.weight, -1.0 / 3.0)
+        nn.init.constant_(self.convolution.weight, sign / 3.0)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        dark = self.convolution(values).relu()
-        return 1.0 - dark[..., self.at, self.at].mean(dim=(2, 3, 4))
+        return 1.0 - self.convolution(values).amax(dim=(2, 3, 4))
 
 
 def _vessels() -> tuple[Clips, list[Masks]]:
@@ -60,7 +58,7 @@ def _vessels() -> tuple[Clips, list[Masks]]:
 
 def test_a_network_of_vessels_is_lost_without_them_and_not_without_as_much_elsewhere() -> None:
     clips, drawn = _vessels()
-    found = gaze.aucs(_RECIPE, _Dark(), clips, range(_COUNT), drawn, seed=0, device=_CPU)
+    found = gaze.aucs(_RECIPE, _Extreme(-1.0), clips, range(_COUNT), drawn, seed=0, device=_CPU)
     assert found["as sampled"]["auc"] == found["vessels alone"]["auc"] == found["as much removed elsewhere"]["auc"] == 1.0
     assert found["vessels removed"]["auc"] < 0.8
     assert found["vessels removed"]["low"] < found["vessels removed"]["auc"] < found["vessels removed"]["high"]
@@ -68,7 +66,7 @@ def test_a_network_of_vessels_is_lost_without_them_and_not_without_as_much_elsew
 
 def test_heat_lies_on_the_tree_of_a_network_that_looks_there_and_not_of_one_that_looks_away() -> None:
     clips, drawn = _vessels()
-    models = {"trained": _Dark(), "random": _Dark(slice(_SIZE // 2, None))}
+    models = {"trained": _Extreme(-1.0), "random": _Extreme(1.0)}
     found = gaze.on_tree(_RECIPE, models, clips, range(_COUNT), drawn, seed=0, device=_CPU)
     # Only the kind whose tree is to be seen.
     assert list(found) == ["coronary", gaze.EVERY]
@@ -77,6 +75,8 @@ def test_heat_lies_on_the_tree_of_a_network_that_looks_there_and_not_of_one_that
     assert row["area"] == pytest.approx(48 / _SIZE**2)
     assert row["trained"] > 0.8
     assert row["trained_above_area"][0] > 0.7
+    assert row["random"] < 0.01
+    assert row["random_above_area"][1] < 0.0
     empty = [Masks(tree=np.zeros_like(m.tree), vessels=m.vessels) for m in drawn]
     assert gaze.on_tree(_RECIPE, models, clips, range(_COUNT), empty, seed=0, device=_CPU) == {}
 

@@ -21,7 +21,7 @@ def test_clear_and_graded_clips_are_reported_apart_with_intervals() -> None:
     band = np.array(_GRADED)
     assert found["graded"]["auc"] == pytest.approx(metrics.auc(_LABELS[band], _SCORES[band]))
     low, high = found["graded"]["intervals"]["auc"]
-    assert 0.2 < low < found["graded"]["auc"] < high < 0.8
+    assert 0.2 < low < found["graded"]["auc"] < high < 0.9
 
 
 def test_without_a_graded_clip_there_are_no_bands_and_without_vendors_none_is_named() -> None:
