@@ -77,7 +77,7 @@ def _counts(one: Mapping[str, Any]) -> str:
 
 
 def _with(value: float | None, interval: Sequence[float | None]) -> str:
-    return f"{number(value)} {_interval(interval)}"
+    return number(None) if value is None else f"{number(value)} {_interval(interval)}"
 
 
 def _interval(interval: Sequence[float | None]) -> str:
