@@ -65,9 +65,14 @@ def _import(options: argparse.Namespace) -> None:
 
 def _opened(options: argparse.Namespace) -> Run:
     folder = options.run or Path("runs") / f"{options.recipe.stem.replace('_', '-')}-{options.seed}"
-    without = options.without_kind or ""
     return runs.create(
-        folder, options.recipe, options.seed, cines=options.manifest, init=options.init or "", without_kind=without
+        folder,
+        options.recipe,
+        options.seed,
+        cines=options.manifest,
+        init=options.init or "",
+        without_kind=options.without_kind or "",
+        without_vendor=options.without_vendor or "",
     )
 
 
@@ -96,7 +101,8 @@ def _evaluate(run: Run, options: argparse.Namespace) -> None:
 
     if options.sanity:
         for name, auc in check(run, options.workers, _say, device=device).items():
-            _say(f"sanity, {name}: AUC {auc:.3f}")
+            if isinstance(auc, float):
+                _say(f"sanity, {name}: AUC {auc:.3f}")
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -217,6 +223,7 @@ def _add_fit(commands: _Parser) -> None:
         )
         added.add_argument("--init", help="begin at NAME@VERSION, another run's folder, or a local X3D_S.pyth")
         added.add_argument("--without-kind", help="leave this kind out of training and validation")
+        added.add_argument("--without-vendor", help="leave this vendor out of both (a number, or a header's Manufacturer)")
         added.add_argument("--registry", type=Path, default=registry.shipped())
         _add_name(added)
         added.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")

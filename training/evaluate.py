@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dicomqc.core.errors import ConfigError
-from training import baseline, checkpoint, loop, metrics, network, predictions, sanity
+from training import baseline, checkpoint, gaze, groups, loop, metrics, network, predictions, sanity
 from training.calibration import calibration, fit_temperature
 from training.data.cines import Clips
 from training.fitting import taught
@@ -75,15 +75,36 @@ def _apart(own: Clips, other: Clips) -> None:
             raise ConfigError(f"independent: {len(shared)} {what} are in the run's own cohort too")
 
 
-def check(run: Run, workers: int, say: Say, *, device: torch.device) -> dict[str, float]:
-    """The sanity checks on the test part, to sanity.json: AUC of changed clips, and of a baseline without a network."""
+def check(run: Run, workers: int, say: Say, *, device: torch.device) -> dict[str, object]:
+    """The sanity checks on the test part, to sanity.json: AUC of changed clips, and of a baseline without a network.
+
+    Of simulated clips also `vessels` (AUC with vessels removed and alone) and `grad_cam` (mass on the native tree by kind).
+    """
     model = trained(run)
     clips = run.clips(workers, say)
     split = run.split(clips)
-    found = sanity.aucs(run.recipe, model, clips, split.test, seed=run.seed, device=device)
+    found: dict[str, object] = {**sanity.aucs(run.recipe, model, clips, split.test, seed=run.seed, device=device)}
     found["brightness and vesselness, no network"] = baseline.auc(clips, split, run.seed)
-    (run.folder / SANITY).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    if run.manifest is None:
+        found |= _looked(run, model, clips, split.test, workers, say, device)
+    (run.folder / SANITY).write_text(json.dumps(metrics.plain(found), indent=2) + "\n", encoding="utf-8")
     return found
+
+
+def _looked(
+    run: Run, model: nn.Module, clips: Clips, test: tuple[int, ...], workers: int, say: Say, device: torch.device
+) -> dict[str, object]:
+    """What the network does without the vessels, and where it looks, on some clips of the test part."""
+    indices = gaze.chosen(test, run.seed)
+    say(f"sanity: drawing the vessels of {len(indices)} clips of the test part")
+    drawn = gaze.drawn(run.recipe, clips, indices, run.plans(workers, say))
+    vessels = gaze.aucs(run.recipe, model, clips, indices, drawn, seed=run.seed, device=device)
+    fresh = gaze.untrained(run.recipe, clips, indices, seed=run.seed, device=device)
+    both = {"trained": model, "random": fresh}
+    return {
+        "vessels": {"clips": len(indices), "auc": vessels},
+        "grad_cam": gaze.on_tree(run.recipe, both, clips, indices, drawn, seed=run.seed, device=device),
+    }
 
 
 def freeze(validation: Predictions) -> dict[str, float]:
@@ -113,6 +134,8 @@ def figures(part: Predictions, frozen: Mapping[str, float], seed: int) -> dict[s
         **more,
         "calibration": calibration(part.labels, part.logits, frozen.get("temperature", 1.0)),
         "by_kind": {kind: {k: None if math.isnan(v) else v for k, v in row.items()} for kind, row in by_kind.items()},
+        "bands": groups.bands(part.labels, part.scores, part.patients, part.graded, frozen["threshold"], seed=seed),
+        "auc_by_vendor": groups.by_vendor(part.labels, part.scores, part.patients, part.vendors, seed=seed),
     }
 
 

@@ -88,12 +88,18 @@ def _start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:
 
 
 def taught(run: Run, clips: Clips, split: Split) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What is trained on and validated on: the split's parts, without the kind that the run leaves out."""
-    if not run.without_kind:
-        return split.train, split.validation
-    if run.without_kind not in clips.kinds:
-        raise ConfigError(
-            f"without-kind: no clip is of the kind {run.without_kind}; there are {', '.join(sorted(set(clips.kinds)))}"
-        )
-    kept = [tuple(i for i in part if clips.kinds[i] != run.without_kind) for part in (split.train, split.validation)]
-    return kept[0], kept[1]
+    """What is trained on and validated on: the split's parts, without the kind and the vendor that the run leaves out.
+
+    Raises ConfigError where no clip is of them, or where too little would be left.
+    """
+    parts = {"training": split.train, "validation": split.validation}
+    for what, less, facts in (("kind", run.without_kind, clips.kinds), ("vendor", run.without_vendor, clips.vendors)):
+        if not less:
+            continue
+        if less not in facts:
+            raise ConfigError(f"without-{what}: no clip is of the {what} {less}; there are {', '.join(sorted(set(facts)))}")
+        parts = {name: tuple(i for i in part if facts[i] != less) for name, part in parts.items()}
+        for name, part in parts.items():
+            if len({float(clips.labels[i]) for i in part}) < 2:  # noqa: PLR2004 - both labels
+                raise ConfigError(f"without-{what}: without {less} {name} has no clip of one label")
+    return parts["training"], parts["validation"]

@@ -43,14 +43,15 @@ class Report:
 
     def to_json(self) -> dict[str, object]:
         """The figures under their names; JSON has no NaN, so an undefined ratio is null."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        return {name: plain(value) for name, value in asdict(self).items()}
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """`value` as JSON can hold it: NaN becomes null, also within mappings and tuples."""
     if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: plain(one) for name, one in value.items()}
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     return None if isinstance(value, float) and np.isnan(value) else value
 
 

@@ -12,13 +12,14 @@ from training.bootstrap import Values
 from training.calibration import probabilities
 from training.data.cines import Clips
 
-COLUMNS: Final = ("part", "clip", "patient", "kind", "unsatisfactory", "logit", "p_unsatisfactory")
+COLUMNS: Final = ("part", "clip", "patient", "kind", "unsatisfactory", "logit", "p_unsatisfactory", "graded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
     """One part's clips with ids; arrays are [N], labels 1 where unsatisfactory, scores P(unsatisfactory).
 
+    `graded` marks clips near the label's threshold, `vendors` are the makers of the machines; empty where they are not known.
     Those that `read` gives are ascending by id, so that runs over the same clips are in the same order.
     """
 
@@ -28,6 +29,8 @@ class Predictions:
     labels: Values
     logits: Values
     scores: Values
+    graded: tuple[bool, ...] = ()
+    vendors: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, clips: Clips, indices: Sequence[int], logits: Values) -> Self:
@@ -39,13 +42,16 @@ class Predictions:
             labels=clips.labels[list(indices)].astype(np.float64),
             logits=logits,
             scores=probabilities(logits),
+            graded=tuple(clips.graded[i] for i in indices) if clips.graded else (),
+            vendors=tuple(clips.vendors[i] for i in indices) if clips.vendors else (),
         )
 
     def rows(self, part: str) -> Iterator[tuple[str | int | float, ...]]:
         """The lines of predictions.csv, in this order."""
-        facts = zip(self.clips, self.patients, self.kinds, self.labels, self.logits, self.scores, strict=True)
-        for clip, patient, kind, label, logit, score in facts:
-            yield part, clip, patient, kind, int(label), float(logit), float(score)
+        bands = [str(int(one)) for one in self.graded] or [""] * len(self.clips)
+        facts = zip(self.clips, self.patients, self.kinds, self.labels, self.logits, self.scores, bands, strict=True)
+        for clip, patient, kind, label, logit, score, band in facts:
+            yield part, clip, patient, kind, int(label), float(logit), float(score), band
 
 
 def write(path: Path, parts: Mapping[str, Predictions]) -> None:
@@ -76,4 +82,5 @@ def _part(rows: Sequence[Mapping[str, str]]) -> Predictions:
         labels=numbers("unsatisfactory"),
         logits=numbers("logit"),
         scores=numbers("p_unsatisfactory"),
+        graded=tuple(row["graded"] == "1" for row in rows) if all(row.get("graded") for row in rows) else (),
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from training import compare, figures, results, tables
+from training import compare, figures, group_tables, results, tables
 from training.results import Result
 from training.tables import Table
 
@@ -78,7 +78,8 @@ def _body(runs: Sequence[Result], counted: Sequence[dict[str, object]], drawn: d
         tables.operating_points(runs),
         tables.calibration(runs),
         *(tables.kinds(run) for run in compare.first_seeds(runs)),
-        *(tables.sanity(run) for run in compare.first_seeds(runs) if run.sanity),
+        *(found for found in (group_tables.bands(runs), group_tables.vendors(runs)) if found.rows),
+        *_checks(compare.first_seeds(runs)),
     ]
     blocks = []
     for table in made:
@@ -88,6 +89,15 @@ def _body(runs: Sequence[Result], counted: Sequence[dict[str, object]], drawn: d
         title = f"Figure {name.removeprefix('figure')}"
         blocks += [Block(heading=title), Block(figure=path, text=_CAPTIONS[name])]
     return blocks
+
+
+def _checks(runs: Sequence[Result]) -> list[Table]:
+    """The sanity checks of the runs that have them; only simulated ones know where the vessels are."""
+    found = []
+    for run in runs:
+        found += [tables.sanity(run)] if run.sanity else []
+        found += [table for table in (group_tables.vessels(run), group_tables.grad_cam(run)) if table.rows]
+    return found
 
 
 def _markdown(blocks: Sequence[Block]) -> str:

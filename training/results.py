@@ -30,6 +30,7 @@ class Result:
     sanity: Mapping[str, Any] | None
     simulated: bool
     without_kind: str = ""
+    without_vendor: str = ""
 
     @property
     def model(self) -> str:
@@ -64,6 +65,7 @@ def read(folder: Path) -> Result:
         sanity=_json(folder / SANITY),
         simulated=run.manifest is None,
         without_kind=run.without_kind,
+        without_vendor=run.without_vendor,
     )
 
 
@@ -74,14 +76,12 @@ def _json(path: Path) -> dict[str, Any] | None:
 
 def cuts(result: Result) -> list[str]:
     """What a run has less of than the paper's recipe; empty for the full one."""
-    recipe, found = result.recipe, []
+    recipe, found = result.recipe, _left_out(result)
     expected = paper.RECIPES.get(recipe.model)
     if expected is None:
-        return [f"{result.model}: no model of the paper"]
+        return [f"{result.model}: {', '.join(['no model of the paper', *_left_out(result)])}"]
     if recipe.schedule != "paper":
         found.append("another schedule than the paper's")
-    if result.without_kind:
-        found.append(f"trained without {result.without_kind}")
     rate, decay, batch = expected
     if (rate is not None and recipe.learning_rate != rate) or recipe.weight_decay != decay:
         found.append(f"learning rate {recipe.learning_rate:g}, weight decay {recipe.weight_decay:g}")
@@ -94,3 +94,8 @@ def cuts(result: Result) -> list[str]:
     if clips < paper.CLIPS:
         found.append(f"{clips} clips instead of {paper.CLIPS:,}")
     return [f"{result.model}: {', '.join(found)}"] if found else []
+
+
+def _left_out(result: Result) -> list[str]:
+    less = (result.without_kind, result.without_vendor and f"vendor {result.without_vendor}")
+    return [f"trained without {one}" for one in less if one]

@@ -12,6 +12,7 @@ from typing import Final
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.phantom import presets
+from dicomqc.phantom.plan import CinePlan
 from training import recipe as recipes
 from training.data import manifest, sources, splits, table1
 from training.data.cines import Clips
@@ -40,7 +41,8 @@ _PACKAGES: Final = ("torch", "numpy", "opencv-python-headless", "pytorchvideo", 
 class Run:
     """One run on disk: `seed` is of its cohort and split, `fit_seed` of its weights and the order of clips.
 
-    `init` names the published weights that it starts from, `without_kind` a kind left out of training.
+    `init` names the published weights, or the run, that it starts from. `without_kind` and `without_vendor` are a kind and a
+    maker of machines that are left out of training and validation.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class Run:
     fit_seed: int
     init: str = ""
     without_kind: str = ""
+    without_vendor: str = ""
 
     @property
     def manifest(self) -> Path | None:
@@ -75,6 +78,14 @@ class Run:
     def unseen(self, workers: int, say: Say) -> Clips:
         """The unseen simulated cohort's clips, rendered on first use."""
         return self._simulated("unseen", self.unseen_seed, self.recipe.unseen_patients, workers, say)
+
+    def plans(self, workers: int, say: Say) -> dict[str, CinePlan]:
+        """The plans of the simulated training cohort by the clips' ids; none where the run is on a manifest."""
+        if self.manifest is not None:
+            return {}
+        return {
+            plan.sop_instance_uid: plan for plan in self._planned("training", self.seed, self.recipe.patients, workers, say)
+        }
 
     def split(self, clips: Clips) -> Split:
         """The patient-level split of the cohort. Raises ConfigError where it is not the one that was recorded."""
@@ -114,12 +125,14 @@ class Run:
             writer.writeheader()
             writer.writerows(asdict(one) for one in left_out)
 
-    def _simulated(self, name: str, seed: int, patients: int, workers: int, say: Say) -> Clips:
+    def _planned(self, name: str, seed: int, patients: int, workers: int, say: Say) -> tuple[CinePlan, ...]:
         if self.recipe.cohort and name == "training":
             with counting("labels settled", say, name) as settled:
-                plans = presets.planned(self.recipe.cohort, seed, workers, settled)
-        else:
-            plans = sources.simulated(seed, patients, twins=self.recipe.twins, unsatisfactory=self.recipe.unsatisfactory)
+                return presets.planned(self.recipe.cohort, seed, workers, settled)
+        return sources.simulated(seed, patients, twins=self.recipe.twins, unsatisfactory=self.recipe.unsatisfactory)
+
+    def _simulated(self, name: str, seed: int, patients: int, workers: int, say: Say) -> Clips:
+        plans = self._planned(name, seed, patients, workers, say)
         with counting("clips rendered", say, name) as progress:
             return sources.from_plans(
                 plans, self.recipe.spec, self.cache, margin=self.recipe.margin, workers=workers, progress=progress
@@ -135,6 +148,7 @@ def create(
     cines: Path | None = None,
     init: str = "",
     without_kind: str = "",
+    without_vendor: str = "",
 ) -> Run:
     """Open `folder` for a run of `recipe`; a folder of another recipe, manifest or seed is refused, not overwritten.
 
@@ -144,12 +158,13 @@ def create(
     wanted = load(recipe)
     digest = "" if cines is None else hashlib.sha256(cines.read_bytes()).hexdigest()
     fit_seed = seed if fit_seed is None else fit_seed
-    facts = {"seed": seed, "fit_seed": fit_seed, "manifest_sha256": digest, "init": init, "without_kind": without_kind}
+    less = {"without_kind": without_kind, "without_vendor": without_vendor}
+    facts = {"seed": seed, "fit_seed": fit_seed, "manifest_sha256": digest, "init": init, **less}
     if (folder / FACTS).exists():
         kept = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        if load(folder / RECIPE) != wanted or any(
-            kept.get(name, kept["seed"] if name == "fit_seed" else None) != value for name, value in facts.items()
-        ):
+        # Folders from before a fact was told mean what was the only choice then.
+        kept = {"fit_seed": kept["seed"], "without_vendor": "", **kept}
+        if load(folder / RECIPE) != wanted or any(kept.get(name, "") != value for name, value in facts.items()):
             raise FileExistsError(f"{folder} holds a run of another recipe, manifest, start or seed; choose another --run")
         return reopen(folder)
     entries = None if cines is None else manifest.read(cines)
@@ -175,6 +190,7 @@ def reopen(folder: Path) -> Run:
         fit_seed=int(facts.get("fit_seed", facts["seed"])),
         init=facts.get("init", ""),
         without_kind=facts.get("without_kind", ""),
+        without_vendor=facts.get("without_vendor", ""),
     )
 
 

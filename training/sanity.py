@@ -123,7 +123,7 @@ def grad_cam(model: nn.Module, layer: nn.Module, clip: torch.Tensor, sign: float
     volume = heat[None] if heat.ndim == clip.ndim - 1 else heat[None, None]
     sized = functional.interpolate(volume, size=clip.shape[2:], mode="trilinear", align_corners=False)[0, 0]
     total = float(sized.sum())
-    return np.asarray((sized / total if total > 0 else sized).double().numpy())
+    return np.asarray((sized / total if total > 0 else sized).double().cpu().numpy())
 
 
 def last_map(model: nn.Module, clip: torch.Tensor) -> nn.Module:

@@ -28,7 +28,7 @@ from training.run import METRICS, PREDICTIONS
 PART: Final = "stream"
 SEEN: Final = "seen.csv"
 FACTS: Final = "stream.json"
-SEEN_COLUMNS: Final = ("clip", "graded", "visibility_window", "visibility_run", "near_misses")
+SEEN_COLUMNS: Final = ("clip", "visibility_window", "visibility_run", "near_misses")
 _POINTS: Final = ("threshold", "threshold_specificity_95")
 
 Shot = tuple[NDArray[np.uint8], dict[str, str]]
@@ -111,8 +111,7 @@ def _score(judge: Judge, plans: Sequence[CinePlan], done: int, folder: Path, wor
             logits = judge.logits(np.stack([frames for frames, _ in made]))
             # A line of predictions says that the clip is done, so it comes last.
             csv.writer(seen).writerows(
-                (plan.sop_instance_uid, bool(one["graded"]), one["window"], one["run"], one["near"])
-                for plan, one in zip(batch, facts, strict=True)
+                (plan.sop_instance_uid, one["window"], one["run"], one["near"]) for plan, one in zip(batch, facts, strict=True)
             )
             seen.flush()
             csv.writer(said).writerows(_predicted(batch, facts, logits).rows(PART))
@@ -135,22 +134,20 @@ def _predicted(batch: Sequence[CinePlan], facts: Sequence[Mapping[str, str]], lo
         labels=np.array([one["label"] == "unsatisfactory" for one in facts], dtype=np.float64),
         logits=logits,
         scores=probabilities(logits),
+        graded=tuple(bool(one["graded"]) for one in facts),
     )
 
 
 def _groups(part: Predictions, seen: Mapping[str, Mapping[str, str]], judge: Judge, seed: int) -> dict[str, object]:
-    """Sensitivity by kind, specificity by near miss, and all figures without the graded clips."""
+    """Sensitivity by kind and specificity by near miss."""
     wrong = part.labels > 0
     near = [seen[clip]["near_misses"].split(";") for clip in part.clips]
     kinds = {kind: wrong & (np.array(part.kinds) == kind) for kind in sorted(set(part.kinds))}
     names = sorted({name for one in near for name in one})
     misses = {name or "none": ~wrong & np.array([name in one for one in near]) for name in names}
-    clear = np.array([seen[clip]["graded"] != "True" for clip in part.clips])
     return {
         "sensitivity_by_kind": _rates(part, kinds, "sensitivity", judge, seed),
         "specificity_by_near_miss": _rates(part, misses, "specificity", judge, seed),
-        "graded": int((~clear).sum()),
-        "without_graded": figures(_where(part, clear), judge.frozen, seed) if clear.any() else None,
     }
 
 
@@ -180,4 +177,5 @@ def _where(part: Predictions, mask: NDArray[np.bool_]) -> Predictions:
         labels=part.labels[places],
         logits=part.logits[places],
         scores=part.scores[places],
+        graded=tuple(part.graded[i] for i in places) if part.graded else (),
     )

@@ -27,7 +27,8 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def _number(value: object, digits: int = 3) -> str:
+def number(value: object, digits: int = 3) -> str:
+    """A figure for people; a dash for one that is not defined."""
     return "–" if value is None else f"{value:.{digits}f}" if isinstance(value, float) else f"{value:,}"
 
 
@@ -53,8 +54,8 @@ def table_1(run: Result) -> Table:
 def _cell_1(column: Mapping[str, Any], key: str) -> str:
     value = column.get(key)
     if key == "age_mean_years" and value is not None:
-        return f"{value:.1f} ± {_number(column.get('age_sd_years'), 1)}"
-    return _number(value, 1)
+        return f"{value:.1f} ± {number(column.get('age_sd_years'), 1)}"
+    return number(value, 1)
 
 
 def _counted(run: Result) -> dict[str, dict[str, int]]:
@@ -67,7 +68,7 @@ def _figures(facts: Mapping[str, Any]) -> list[str]:
     cells = []
     for name in paper.FIGURES:
         low, high = facts["intervals"][name]
-        cells.append(f"{_number(facts[name])} ({_number(low)}–{_number(high)})")
+        cells.append(f"{number(facts[name])} ({number(low)}–{number(high)})")
     return cells
 
 
@@ -139,8 +140,8 @@ def table_3(runs: Sequence[Result], counted: Sequence[Mapping[str, Any]]) -> Tab
                     f"{run.model}, ours{', ' + str(row['engine']) if row.get('engine') else ''}",
                     "–" if parameters is None else f"{parameters / 1e6:.2f}",
                     "–" if macs is None else f"{macs / 1e9:.2f}",
-                    _number(row.get("fps"), 1),
-                    _number(row.get("ms_per_clip"), 2),
+                    number(row.get("fps"), 1),
+                    number(row.get("ms_per_clip"), 2),
                 ]
             )
         printed = paper.TABLE_3.get(run.recipe.model)
@@ -159,7 +160,7 @@ def operating_points(runs: Sequence[Result]) -> Table:
             at = one["precision_at"]
             shown = (one[key] for key in ("threshold", "sensitivity", "specificity", "precision"))
             more = (*(at[key] for key in sorted(at)), one["excluded"], one["kept_conform"])
-            rows.append([f"{run.model}, {name}, {part}", *(_number(value) for value in (*shown, *more))])
+            rows.append([f"{run.model}, {name}, {part}", *(number(value) for value in (*shown, *more))])
     columns = "Threshold, Sensitivity, Specificity, Precision, … at 12 %, … at 17 %, Excluded, Kept that conform"
     header = ["", *columns.split(", ")]
     notes = ("The paper's X3D-S excludes 0.191 of its independent set, readers exclude 0.120; 0.968 of what it keeps conform.",)
@@ -173,7 +174,7 @@ def calibration(runs: Sequence[Result]) -> Table:
         part = run.independent or "test"
         facts = run.metrics[part]["calibration"]
         keys = ("temperature", "brier", "ece", "brier_scaled", "ece_scaled")
-        rows.append([f"{run.model}, {part}", *(_number(float(facts[key])) for key in keys)])
+        rows.append([f"{run.model}, {part}", *(number(float(facts[key])) for key in keys)])
     header = ["", "Temperature", "Brier", "ECE", "Brier, scaled", "ECE, scaled"]
     return Table(title="Calibration", header=header, rows=rows)
 
@@ -182,7 +183,7 @@ def kinds(run: Result) -> Table:
     """Per kind of clip: how many are called unsatisfactory at the frozen threshold."""
     part = run.independent or "test"
     rows = [
-        [kind, *(_number(row[key]) for key in ("clips", "called_unsatisfactory", "right", "auc"))]
+        [kind, *(number(row[key]) for key in ("clips", "called_unsatisfactory", "right", "auc"))]
         for kind, row in run.metrics[part]["by_kind"].items()
     ]
     header = ["Kind", "Clips", "Called unsatisfactory", "Right", "AUC against satisfactory"]
@@ -191,5 +192,7 @@ def kinds(run: Result) -> Table:
 
 def sanity(run: Result) -> Table:
     """What the network answers to changed clips, and what a baseline reaches."""
-    rows = [[name, _number(float(value)) if value is not None else "–"] for name, value in (run.sanity or {}).items()]
+    # The nested entries have tables of their own.
+    plain = {name: value for name, value in (run.sanity or {}).items() if not isinstance(value, dict)}
+    rows = [[name, number(None if value is None else float(value))] for name, value in plain.items()]
     return Table(title=f"Sanity checks: {run.model}, AUC on the test part", header=["Clips", "AUC"], rows=rows)

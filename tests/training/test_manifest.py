@@ -46,6 +46,17 @@ def test_path_and_label_suffice_and_the_patient_is_the_headers_hashed(folder: Pa
     assert not any("PHANTOM" in entry.patient for entry in found.entries)
 
 
+def test_graded_cines_and_their_makers_come_along_to_the_clips(folder: Path, tmp_path: Path) -> None:
+    rows = [{"path": str(folder / row["path"]), "label": row["label"], "graded": ""} for row in _rows(folder)[:4]]
+    rows[1]["graded"] = "True"
+    found = manifest.admit(tmp_path, manifest.read(_write(tmp_path / "mine.csv", rows)), X3D_S)
+    manifest.write(found.entries, tmp_path / "copy.csv")
+    assert [entry.graded for entry in manifest.read(tmp_path / "copy.csv")] == [False, True, False, False]
+    clips = sources.from_files(found.entries, X3D_S, tmp_path / "cache", margin=0, workers=1)
+    assert clips.graded == (False, True, False, False)
+    assert set(clips.vendors) <= {"PHANTOM IMAGING BV", "PHANTOM MEDICAL", "PHANTOM HEALTHCARE"}
+
+
 def test_an_ineligible_cine_is_listed_with_the_nodes_reason_and_left_out(folder: Path) -> None:
     found = manifest.admit(folder / "labels.csv", manifest.read(folder / "labels.csv"), X3D_S)
     (out,) = found.left_out
@@ -75,6 +86,7 @@ def test_corrupt_cines_are_left_out_by_header_or_by_pixels(folder: Path, tmp_pat
         (2, {"path": ""}, "line 2: the path is empty"),
         (3, {"label": "fine"}, "line 3: the label 'fine' is neither satisfactory nor unsatisfactory"),
         (3, {"split": "holdout"}, "line 3: the split 'holdout' is none of train, validation, test"),
+        (3, {"graded": "perhaps"}, "line 3: graded 'perhaps' is neither true nor false"),
     ],
 )
 def test_a_bad_line_is_named_with_its_rule(folder: Path, tmp_path: Path, line: int, change: dict[str, str], says: str) -> None:

@@ -1,4 +1,7 @@
-"""Who a cine is of, read from its header by `sample`'s careful walk: hashed identities, age and sex, no more of a person."""
+"""Who a cine is of, read from its header by `sample`'s careful walk: hashed identities, age and sex, no more of a person.
+
+And whose machine made it.
+"""
 
 import hashlib
 import re
@@ -14,24 +17,29 @@ from dicomqc.sample.rejection import Rejected
 from dicomqc.sample.source import open_source
 
 _STUDY_DATE: Final = 0x00080020
+_MANUFACTURER: Final = 0x00080070
 _PATIENT_ID: Final = 0x00100020
 _BIRTH_DATE: Final = 0x00100030
 _SEX: Final = 0x00100040
 _AGE: Final = 0x00101010
 _STUDY_UID: Final = 0x0020000D
-_WANTED: Final = frozenset({_STUDY_DATE, _PATIENT_ID, _BIRTH_DATE, _SEX, _AGE, _STUDY_UID})
+_WANTED: Final = frozenset({_STUDY_DATE, _MANUFACTURER, _PATIENT_ID, _BIRTH_DATE, _SEX, _AGE, _STUDY_UID})
 _AGE_UNITS: Final = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
 _OLDEST_YEARS: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Hashes of Patient ID and Study Instance UID (empty where absent); age in years at the study, sex M or F, or null."""
+    """Hashes of Patient ID and Study Instance UID (empty where absent); age in years at the study, sex M or F, or null.
+
+    `vendor` is the header's Manufacturer in capitals, empty where absent.
+    """
 
     patient: str
     study: str
     age_years: float | None
     sex: str | None
+    vendor: str = ""
 
 
 def hashed(identity: str) -> str:
@@ -51,6 +59,7 @@ def read_person(path: Path) -> Person | Refused:
                 study=hashed(top.text(_STUDY_UID)),
                 age_years=_age_years(top.text(_AGE), top.text(_BIRTH_DATE), top.text(_STUDY_DATE)),
                 sex=sex if sex in {"M", "F"} else None,
+                vendor=" ".join(top.text(_MANUFACTURER).upper().split()),
             )
     except Rejected as error:
         return error.refused()

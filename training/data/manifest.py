@@ -1,6 +1,6 @@
 """The manifest: a CSV of cines and their labels, checked line by line before anything is computed.
 
-`path` and `label` suffice; `patient_id`, `kind`, `reason`, `twin` and `split` may be there, other columns are ignored.
+`path` and `label` suffice; `patient_id`, `kind`, `reason`, `twin`, `split` and `graded` may be there, others are ignored.
 """
 
 import csv
@@ -19,7 +19,9 @@ from dicomqc.sample.spec import FrameSpec
 from training.data.headers import Person, hashed, read_person
 
 PARTS: Final = ("train", "validation", "test")
-COLUMNS: Final = ("path", "label", "patient_id", "patient_hash", "kind", "reason", "twin", "split")
+COLUMNS: Final = ("path", "label", "patient_id", "patient_hash", "kind", "reason", "twin", "split", "graded")
+_YES: Final = frozenset({"true", "yes", "1"})
+_NO: Final = frozenset({"", "false", "no", "0"})
 _SHOWN: Final = 10
 
 
@@ -32,7 +34,10 @@ class Label(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One labelled cine. `patient` is a hash, or empty until the header was read; `split` is one of PARTS or empty."""
+    """One labelled cine. `patient` is a hash, or empty until the header was read; `split` is one of PARTS or empty.
+
+    `graded`: near the label's threshold, where readers would not agree. `vendor` is the header's, once it was read.
+    """
 
     path: Path
     label: Label
@@ -41,6 +46,8 @@ class Entry:
     reason: str = ""
     twin: str = ""
     split: str = ""
+    graded: bool = False
+    vendor: str = ""
     line: int = 0
 
 
@@ -96,6 +103,7 @@ def _entry(manifest: Path, line: int, row: dict[str, str | None]) -> Entry:
         reason=text["reason"],
         twin=text["twin"],
         split=text["split"].lower(),
+        graded=text["graded"].lower() in _YES,
         line=line,
     )
 
@@ -110,6 +118,9 @@ def _problems(entry: Entry, row: dict[str, str | None]) -> Iterator[str]:
         yield f"{where}: the label {label!r} is neither satisfactory nor unsatisfactory"
     if entry.split not in {"", *PARTS}:
         yield f"{where}: the split {entry.split!r} is none of {', '.join(PARTS)}"
+    graded = (row.get("graded") or "").strip()
+    if graded.lower() not in _YES | _NO:
+        yield f"{where}: graded {graded!r} is neither true nor false"
 
 
 def _duplicates(entries: Sequence[Entry]) -> Iterator[str]:
@@ -150,7 +161,8 @@ def admit(manifest: Path, entries: Sequence[Entry], spec: FrameSpec) -> Cohort:
             left_out.append(refused or _left_out(entry, person))  # type: ignore[arg-type]
             continue
         by_study += not entry.patient and not person.patient
-        kept.append(entry if entry.patient else replace(entry, patient=person.patient or person.study))
+        patient = entry.patient or person.patient or person.study
+        kept.append(replace(entry, patient=patient, vendor=person.vendor))
         persons.append(person)
     _refuse(manifest, list(_two_splits(kept)))
     check_classes(manifest.name, kept, left_out)
@@ -192,4 +204,5 @@ def write(entries: Sequence[Entry], path: Path) -> None:
         writer.writerow(COLUMNS)
         for one in entries:
             where = one.path.absolute()
-            writer.writerow((where, one.label.value, "", one.patient, one.kind, one.reason, one.twin, one.split))
+            graded = "true" if one.graded else ""
+            writer.writerow((where, one.label.value, "", one.patient, one.kind, one.reason, one.twin, one.split, graded))

@@ -49,6 +49,8 @@ def from_files(
                 "kind": entry.kind or entry.label.value,
                 "twin": entry.twin,
                 "split": entry.split,
+                "graded": "graded" if entry.graded else "",
+                "vendor": entry.vendor,
             },
         )
         for entry, digest in zip(entries, digests, strict=True)

@@ -1,0 +1,85 @@
+"""Tables of runs that the paper has not: the graded band, vendors, and where the network looks. From run folders alone."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from training import compare, groups, paper
+from training.gaze import EVERY
+from training.results import Result
+from training.tables import Table, number
+
+_BANDS: Final = {groups.CLEAR: "clear clips", groups.GRADED: "graded clips"}
+_NETWORKS: Final = ("trained", "random")
+
+
+def bands(runs: Sequence[Result]) -> Table:
+    """The figures of clear clips and of those near the label's threshold, apart; no rows where no clip is graded."""
+    rows = []
+    for run, part, facts in _parts(runs):
+        for name, title in _BANDS.items():
+            if name in (one := facts.get("bands") or {}):
+                cells = [_with(one[name][key], one[name]["intervals"][key]) for key in paper.FIGURES]
+                rows.append([f"{run.model}, {part}, {title}", _counts(one[name]), *cells])
+    header = ["", "Clips / unsatisfactory", "AUC", "Accuracy", "Precision", "Sensitivity", "Specificity", "F1"]
+    note = "Graded clips lie near the label's threshold, where readers would not agree either; the other tables have both."
+    return Table(title="Clear and graded clips", header=header, rows=rows, notes=(note,))
+
+
+def vendors(runs: Sequence[Result]) -> Table:
+    """The AUC of each vendor's clips; the vendor that a run was trained without is marked."""
+    rows = []
+    for run, part, facts in _parts(runs):
+        for vendor, one in (facts.get("auc_by_vendor") or {}).items():
+            less = "not trained on" if vendor == run.without_vendor else "trained on"
+            auc = _with(one["auc"], (one["auc_low"], one["auc_high"]))
+            rows.append([f"{run.model}, {part}, vendor {vendor}", _counts(one), auc, less])
+    simulated = "Simulated vendors are numbers; they differ in headers and frame rates, and in nothing that is drawn."
+    notes = (simulated,) if any(run.simulated for run in runs) else ()
+    return Table(title="By vendor", header=["", "Clips / unsatisfactory", "AUC", "The run was"], rows=rows, notes=notes)
+
+
+def vessels(run: Result) -> Table:
+    """The AUC with the vessels removed, as much removed elsewhere, and the vessels alone."""
+    facts: Mapping[str, Any] = (run.sanity or {}).get("vessels") or {}
+    rows = [[name, _with(one["auc"], (one["low"], one["high"]))] for name, one in facts.get("auc", {}).items()]
+    note = (
+        "Vessels are all that contrast fills (branches of any calibre, grafts, the catheter's lumen), as the simulator drew "
+        "them. Ventricle, sinus and blush stay, and what is filled in leaves a trace. Alone, a clip without contrast is grey."
+    )
+    title = f"Without the vessels: {run.model}, AUC on {facts.get('clips', 0)} clips of the test part"
+    return Table(title=title, header=["Clips", "AUC"], rows=rows, notes=(note,))
+
+
+def grad_cam(run: Result) -> Table:
+    """The share of Grad-CAM's heat on the native tree against the tree's area, trained and with random weights, by kind."""
+    found: Mapping[str, Any] = (run.sanity or {}).get("grad_cam") or {}
+    rows = []
+    for kind, one in found.items():
+        cells = [cell for name in _NETWORKS for cell in (number(one[name]), _interval(one[f"{name}_above_area"]))]
+        rows.append([f"{kind} (together)" if kind == EVERY else kind, number(one["clips"]), number(one["area"]), *cells])
+    header = ["Kind", "Clips", "Area of the tree", "Heat, trained", "above area", "Heat, random weights", "above area"]
+    note = (
+        "Heat is Grad-CAM's for the clip's own label at the last map with a place, shares of 1. Above area: the interval of "
+        "heat minus area over patients; one that covers 0 says no more than chance."
+    )
+    return Table(title=f"Grad-CAM on the native tree: {run.model}, test", header=header, rows=rows, notes=(note,))
+
+
+def _parts(runs: Sequence[Result]) -> Iterator[tuple[Result, str, Mapping[str, Any]]]:
+    for run in compare.first_seeds(runs):
+        for part in ("test", run.independent):
+            if part is not None and part in run.metrics:
+                yield run, part, run.metrics[part]
+
+
+def _counts(one: Mapping[str, Any]) -> str:
+    return f"{one['clips']:,} / {one['unsatisfactory']:,}"
+
+
+def _with(value: float | None, interval: Sequence[float | None]) -> str:
+    return number(None) if value is None else f"{number(value)} {_interval(interval)}"
+
+
+def _interval(interval: Sequence[float | None]) -> str:
+    low, high = interval
+    return f"({number(low)} to {number(high)})"
