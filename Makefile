@@ -54,8 +54,10 @@ bench-gpu: $(READY)
 fuzz-decode: $(READY)
 	$(BIN)/python -m tests.benchmarks.fuzz_decode
 
+# An hour and a half on two cores, and twenty minutes to draw the cines.
 weights: $(READY)
-	OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=0 $(BIN)/python -m training weights --seed 20261 --init x3d-s-demo@1.0.0
+	$(BIN)/python -m training fit --seed 20271 --recipe config/training/x3d_s_demo_first.yaml --init x3d-s-demo@1.0.0 --run runs/x3d-s-demo-first
+	$(BIN)/python -m training weights --seed 20271 --init runs/x3d-s-demo-first
 
 # torch first and by itself, so that --index-url reaches nothing else; torchvision's own requirement of it is then met.
 $(READY): pyproject.toml $(PINS)
