@@ -23,6 +23,7 @@ from training.recipe import Recipe
 CLIPS: Final = 120
 EVERY: Final = "all of them"
 _NORM_CLIPS, _NORM_BATCH = 32, 8
+_LEAST_PATIENTS: Final = 2
 _EMPTY: Final = 1e-4  # of the picture: less of the tree than this is none
 
 
@@ -137,8 +138,8 @@ def _row(shares: Mapping[str, Values], patients: NDArray[np.str_], seed: int) ->
 
 
 def _interval(values: Values, patients: Sequence[str], seed: int) -> tuple[float, float]:
-    """The 95 % interval of a mean, by drawing patients; NaN without a clip."""
-    if not patients:
+    """The 95 % interval of a mean, by drawing patients; NaN where fewer than two leave nothing to draw."""
+    if len(set(patients)) < _LEAST_PATIENTS:
         return float("nan"), float("nan")
     draws = bootstrap.draw(patients, seed=seed, rounds=metrics.ROUNDS)
     weights = draws.weights[:, draws.owner].astype(np.float64)

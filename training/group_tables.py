@@ -82,4 +82,4 @@ def _with(value: float | None, interval: Sequence[float | None]) -> str:
 
 def _interval(interval: Sequence[float | None]) -> str:
     low, high = interval
-    return f"({number(low)} to {number(high)})"
+    return number(None) if low is None else f"({number(low)} to {number(high)})"

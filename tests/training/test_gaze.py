@@ -77,6 +77,8 @@ def test_heat_lies_on_the_tree_of_a_network_that_looks_there_and_not_of_one_that
     assert row["trained_above_area"][0] > 0.7
     assert row["random"] < 0.01
     assert row["random_above_area"][1] < 0.0
+    alone = gaze.on_tree(_RECIPE, models, clips, range(2), drawn[:2], seed=0, device=_CPU)
+    assert np.isnan(alone["coronary"]["trained_above_area"]).all(), "one patient has no interval"
     empty = [Masks(tree=np.zeros_like(m.tree), vessels=m.vessels) for m in drawn]
     assert gaze.on_tree(_RECIPE, models, clips, range(_COUNT), empty, seed=0, device=_CPU) == {}
 
