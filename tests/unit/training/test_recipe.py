@@ -23,7 +23,7 @@ def test_the_shipped_recipe_is_the_papers_input_and_a_fixed_number_of_steps() ->
     ("old", "new", "key"),
     [
         ("dropout:", "droput:", "droput"),
-        ("size: 80", "sise: 80", "phases[0].sise"),
+        ("size: 112", "sise: 112", "phases[0].sise"),
         ("flip: 0.5", "flop: 0.5", "augment.flop"),
         ("size: 160}", "sise: 160}", "sise"),
         ("learning_rate: ", "# learning_rate: ", "learning_rate"),
@@ -49,9 +49,9 @@ def test_a_recipe_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
     [
         ("patients: 1130", "patients: -1", "patients"),
         ("patients: 1130", "patients: x", "patients"),
-        ("steps: 300", "steps: 0", "phases[0]: steps or epochs"),
-        ("steps: 300", "steps: 300, epochs: 2", "phases[0]: steps or epochs"),
-        ("steps: 300", "steps: x", "phases[0].steps"),
+        ("steps: 150", "steps: 0", "phases[0]: steps or epochs"),
+        ("steps: 150", "steps: 150, epochs: 2", "phases[0]: steps or epochs"),
+        ("steps: 150", "steps: x", "phases[0].steps"),
         ("frames: 8", "frames: 17", "phases[0].frames: the spec has 16"),
         ("schedule: carry", "schedule: other", "schedule: one of carry, paper"),
         ("ema: 0.99", "ema: 1.0", "ema: a number of at least 0 and below 1"),
