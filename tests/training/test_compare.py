@@ -38,7 +38,7 @@ def _run(folder: Path, name: str, seed: int, noise: float, *, epochs: int = 105,
     made = Clips(frames=frames, labels=labels, patients=patients, kinds=kinds, ids=ids, margin=0)
     rng = np.random.default_rng([seed, round(100 * noise)])
     logits = 2.0 * labels - 1.0 + rng.normal(0, noise, 200)
-    run = Run(folder=folder, recipe=recipe, seed=seed)
+    run = Run(folder=folder, recipe=recipe, seed=seed, fit_seed=seed)
     ranges = {"validation": range(60), "test": range(60, 140), "unseen": range(140, 200)}
     parts = {n: Predictions.of(made, r, logits[list(r)]) for n, r in ranges.items()}
     frozen = freeze(parts["validation"])

@@ -17,7 +17,7 @@ RECIPES = Path(__file__).resolve().parents[2] / "config" / "training"
 def run(file: Path, **spec: object) -> Run:
     loaded = recipe.load(RECIPES / "x3d_s.yaml")
     wanted = replace(loaded, spec=replace(loaded.spec, **spec))  # type: ignore[arg-type]
-    return Run(folder=file.parent, recipe=wanted, seed=1, init=str(file), without_kind="")
+    return Run(folder=file.parent, recipe=wanted, seed=1, fit_seed=1, init=str(file), without_kind="")
 
 
 @pytest.fixture(scope="module")
