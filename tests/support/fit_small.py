@@ -42,6 +42,8 @@ def main(folder: Path, epochs: int) -> None:
         checkpoint_steps=5,
         ema=0.0,
         kind_loss=0.0,
+        sight_loss=0.0,
+        blank=0.0,
         dropout=0.0,
         reestimate_clips=0,
         validate_epochs=1,

@@ -131,7 +131,15 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made = Architecture(title="small", spec=X3D_S, builder=_Small)
     monkeypatch.setitem(zoo.ARCHITECTURES, "small", made)  # type: ignore[arg-type]
     raw = yaml.safe_load((_FOLDER / "x3d_s_demo.yaml").read_text(encoding="utf-8"))
-    raw |= {"model": "small", "name": "tiny", "patients": 14, "unseen_patients": 3, "margin": 0, "threads": 1}
+    raw |= {
+        "model": "small",
+        "name": "tiny",
+        "patients": 14,
+        "shares": [0.7, 0.15, 0.15],
+        "unseen_patients": 3,
+        "margin": 0,
+        "threads": 1,
+    }
     raw |= {"spec": {"kind": "3d", "step": 16, "size": 32}, "reestimate_clips": 8, "kind_loss": 0.0}
     raw |= {"phases": [{"frames": 2, "size": 32, "steps": 4, "batch": 8}]}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
@@ -172,7 +180,7 @@ def test_a_simulated_run_without_a_vendor_says_so_and_what_it_does_without_vesse
     train, validation = fitting.taught(run, clips, split)
     assert {clips.vendors[i] for i in (*train, *validation)} == {"1", "2"}
     assert json.loads((folder / "fit.json").read_text(encoding="utf-8"))["train_clips"] == len(train) < len(split.train)
-    assert set(run.plans()) == set(clips.ids)
+    assert set(run.plans(1, lambda _: None)) == set(clips.ids)
     found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     unseen = found["unseen"]
     assert sum(one["clips"] for one in unseen["auc_by_vendor"].values()) == unseen["clips"]

@@ -175,7 +175,7 @@ def test_the_cache_sink_writes_the_cache_that_fit_maps_with_the_pixels_and_label
     assert places == [f"{one.name}/{cines.FRAMES}[{row}]" for row in range(len(places))]
     assert all(row.pop("path") for row in rows[1])
     assert rows[0] == rows[1]
-    recipe = replace(load(_RECIPES / "x3d_s.yaml"), patients=1, unsatisfactory=0.5)
+    recipe = replace(load(_RECIPES / "x3d_s.yaml"), cohort="", patients=1, unsatisfactory=0.5)
     said: list[str] = []
     mapped = Run(folder=tmp_path / "runs" / "own", recipe=recipe, seed=9, fit_seed=9).clips(1, said.append)
     assert mapped.folder == one

@@ -198,7 +198,7 @@ def test_published_weights_say_in_a_stream_what_the_node_says_of_the_files(tmp_p
     reference = Settings().score.model
     asked = ["stream", "--weights", reference, "--seed", "3", "--patients", "1", "--workers", "1", "--device", "cpu"]
     assert program.main([*asked, "--out", str(tmp_path / "stream")]) == 0
-    plans = cohort.plan(3, 1, unsatisfactory=0.45)
+    plans = cohort.balanced(3, 1, twins=0.5)
     options = replace(Settings().score_options(), model=reference, device="cpu", mode=Mode.OBSERVE)
     loaded = open_scorer(options)
     written = files.write(plans, tmp_path / "dicom")
