@@ -59,7 +59,11 @@ def _opening(runs: Sequence[Result]) -> list[Block]:
     data = "simulated angiograms" if all(run.simulated for run in runs) else "the cines of a manifest"
     return [
         Block(text=first),
-        Block(heading="Five models compared" if len(compare.first_seeds(runs)) > 1 else f"{runs[0].model} evaluated"),
+        Block(
+            heading=f"{len(compare.first_seeds(runs))} models compared"
+            if len(compare.first_seeds(runs)) > 1
+            else f"{runs[0].model} evaluated"
+        ),
         Block(
             text=f"On {data}. Unsatisfactory is the positive class. Intervals are of 95 %, by drawing patients 2,000 times; "
             "thresholds and temperature were frozen on validation before the test part was read. "
