@@ -83,31 +83,38 @@ def fit(
     """
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(seed)
-    kinds = tuple(sorted({clips.kinds[i] for i in train})) if recipe.kind_loss > 0 else ()
-    part = np.asarray(train, dtype=np.int64)
-    sight = recipe.sight_loss > 0 and any(math.isfinite(clips.windows[i]) for i in (train if clips.windows else ()))
-    run = Fit(
-        recipe=recipe, clips=clips, train=part, validation=tuple(validation), seed=seed, device=device, kinds=kinds, sight=sight
-    )
+    run = _of(recipe, clips, np.asarray(train, dtype=np.int64), tuple(validation), seed, device)
     if any(phase.batch < distributed.world().size for phase in recipe.phases):
         raise ConfigError("phases: a batch needs a clip for every process")
     state = _begin(run, start)
     checkpoint.resume(folder, state)
-    first, total = state.step, recipe.steps(len(part))
-    costs = [schedule.cost(phase) * phase.steps_of(len(part)) for phase in recipe.phases]
+    first, total = state.step, recipe.steps(len(run.train))
+    costs = [schedule.cost(phase) * phase.steps_of(len(run.train)) for phase in recipe.phases]
     # What is behind a resumed run is taken as the same share of the cost, which is near enough for a clock.
     progress = Progress(folder, say, first=first, total=total, units=sum(costs) * (1.0 - first / total))
-    for step in schedule.steps(recipe, part, seed):
+    for step in schedule.steps(recipe, run.train, seed):
         if step.number >= first:
             _advance(run, state, step, total, folder, progress)
             if clock.over and state.step < total:
-                checkpoint.save(folder, state)
+                if distributed.world().first:
+                    checkpoint.save(folder, state)
                 clock.check()
     progress.close()
     if run.validation and math.isfinite(state.best_auc):
         distributed.wait()
         return checkpoint.load_weights(network.build(recipe.model, 0.0), folder / BEST)
     return network.first_output(_candidate(run, state), recipe.model)
+
+
+def _of(
+    recipe: Recipe, clips: Clips, train: NDArray[np.int64], validation: tuple[int, ...], seed: int, device: torch.device
+) -> Fit:
+    """The run with the lessons that its recipe asks for and its clips can give."""
+    kinds = tuple(sorted({clips.kinds[i] for i in train})) if recipe.kind_loss > 0 else ()
+    sight = recipe.sight_loss > 0 and any(math.isfinite(clips.windows[i]) for i in (train if clips.windows else ()))
+    return Fit(
+        recipe=recipe, clips=clips, train=train, validation=validation, seed=seed, device=device, kinds=kinds, sight=sight
+    )
 
 
 def _begin(run: Fit, start: Mapping[str, torch.Tensor] | None) -> State:

@@ -14,6 +14,7 @@ from torch import nn
 from dicomqc.models import zoo
 from dicomqc.models.zoo import Architecture
 from dicomqc.sample.spec import X3D_S
+from tests.support.small_network import SmallNetwork
 from training import __main__ as program
 from training import fitting, gaze
 from training import run as runs
@@ -114,21 +115,9 @@ def test_what_is_removed_elsewhere_spares_the_vessels() -> None:
     assert not (other & mask).any()
 
 
-class _Small(nn.Module):
-    """A network of a few weights in the zoo's manner."""
-
-    def __init__(self, *, num_classes: int = 1) -> None:
-        super().__init__()
-        self.features = nn.Sequential(nn.Conv3d(3, 4, (1, 5, 5), stride=(1, 2, 2)), nn.BatchNorm3d(4), nn.ReLU())
-        self.head = nn.Linear(4, num_classes)
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return self.head(self.features(values).mean(dim=(2, 3, 4)))
-
-
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    made = Architecture(title="small", spec=X3D_S, builder=_Small)
+    made = Architecture(title="small", spec=X3D_S, builder=SmallNetwork)
     monkeypatch.setitem(zoo.ARCHITECTURES, "small", made)  # type: ignore[arg-type]
     raw = yaml.safe_load((_FOLDER / "x3d_s_demo.yaml").read_text(encoding="utf-8"))
     raw |= {

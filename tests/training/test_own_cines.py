@@ -5,34 +5,21 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
-from torch import nn
 
 from dicomqc.models import registry, zoo
 from dicomqc.models.zoo import Architecture
 from dicomqc.phantom import cohort, files
 from dicomqc.sample.spec import X3D_S
+from tests.support.small_network import SmallNetwork
 from training import __main__ as program
 
 _FOLDER = Path(__file__).resolve().parents[2] / "config" / "training"
 
 
-class _Small(nn.Module):
-    """A network of a few weights in the zoo's manner."""
-
-    def __init__(self, *, num_classes: int = 1) -> None:
-        super().__init__()
-        self.features = nn.Sequential(nn.Conv3d(3, 4, (1, 5, 5), stride=(1, 2, 2)), nn.BatchNorm3d(4), nn.ReLU())
-        self.head = nn.Linear(4, num_classes)
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return self.head(self.features(values).mean(dim=(2, 3, 4)))
-
-
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Architecture(title="small", spec=X3D_S, builder=_Small)
+    made = Architecture(title="small", spec=X3D_S, builder=SmallNetwork)
     monkeypatch.setitem(zoo.ARCHITECTURES, "small", made)  # type: ignore[arg-type]
 
 

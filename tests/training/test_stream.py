@@ -10,7 +10,6 @@ import pytest
 import torch
 import yaml
 from numpy.typing import NDArray
-from torch import nn
 
 from dicomqc.core.verdict import Mode, Verdict
 from dicomqc.models import registry, zoo
@@ -20,6 +19,7 @@ from dicomqc.sample.spec import X3D_S
 from dicomqc.score.engine import open_scorer
 from dicomqc.score.files import score_files
 from dicomqc.settings import Settings
+from tests.support.small_network import SmallNetwork
 from training import __main__ as program
 from training import checkpoint, evaluate, judges, loop, network, predictions, stream
 from training import run as runs
@@ -31,21 +31,9 @@ _SEED, _TAUGHT, _PATIENTS = 31, 5, 2
 _CPU = torch.device("cpu")
 
 
-class _Small(nn.Module):
-    """A network of a few weights in the zoo's manner."""
-
-    def __init__(self, *, num_classes: int = 1) -> None:
-        super().__init__()
-        self.features = nn.Sequential(nn.Conv3d(3, 4, (1, 5, 5), stride=(1, 2, 2)), nn.BatchNorm3d(4), nn.ReLU())
-        self.head = nn.Linear(4, num_classes)
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return self.head(self.features(values).mean(dim=(2, 3, 4)))
-
-
 @pytest.fixture(scope="module", autouse=True)
 def small() -> object:
-    made = Architecture(title="small", spec=X3D_S, builder=_Small)
+    made = Architecture(title="small", spec=X3D_S, builder=SmallNetwork)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(zoo.ARCHITECTURES, "small", made)  # type: ignore[arg-type]
         yield
