@@ -80,7 +80,7 @@ def _warp(grey: torch.Tensor, size: int, strength: Strength, rng: np.random.Gene
 
 
 def _blur(clip: torch.Tensor, sigma: float) -> torch.Tensor:
-    """A Gaussian of 5×5 pixels on every frame of [T,S,S], as a sum of shifted pictures: torch convolves one channel slowly."""
+    """A Gaussian of 5×5 pixels on every frame of [T,S,S], along rows, then along columns."""
     weights = torch.exp(-0.5 * (torch.arange(-2, 3, dtype=torch.float32) / sigma) ** 2)
     shares = (weights / weights.sum()).tolist()
     for axis, edges in ((1, (0, 0, 2, 2)), (2, (2, 2, 0, 0))):

@@ -84,8 +84,6 @@ def fit(
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(seed)
     run = _of(recipe, clips, np.asarray(train, dtype=np.int64), tuple(validation), seed, device)
-    if any(phase.batch < distributed.world().size for phase in recipe.phases):
-        raise ConfigError("phases: a batch needs a clip for every process")
     state = _begin(run, start)
     checkpoint.resume(folder, state)
     first, total = state.step, recipe.steps(len(run.train))
@@ -110,6 +108,8 @@ def _of(
     recipe: Recipe, clips: Clips, train: NDArray[np.int64], validation: tuple[int, ...], seed: int, device: torch.device
 ) -> Fit:
     """The run with the lessons that its recipe asks for and its clips can give."""
+    if any(phase.batch < distributed.world().size for phase in recipe.phases):
+        raise ConfigError("phases: a batch needs a clip for every process")
     kinds = tuple(sorted({clips.kinds[i] for i in train})) if recipe.kind_loss > 0 else ()
     sight = recipe.sight_loss > 0 and any(math.isfinite(clips.windows[i]) for i in (train if clips.windows else ()))
     return Fit(

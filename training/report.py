@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from training import compare, figures, group_tables, results, tables
+from training import compare, figures, group_tables, paper, results, tables
 from training.results import Result
 from training.tables import Table
 
@@ -54,16 +54,17 @@ def write(folders: Sequence[Path], out: Path, complexity: Path | None = None) ->
 
 
 def _opening(runs: Sequence[Result]) -> list[Block]:
-    cut = [line for run in compare.first_seeds(runs) for line in results.cuts(run)]
+    first_seeds = compare.first_seeds(runs)
+    cut = [line for run in first_seeds for line in results.cuts(run)]
+    there = {run.recipe.model for run in first_seeds}
+    absent = [title for name, title in paper.MODELS.items() if name in paper.TABLE_2 and name not in there]
+    if len(first_seeds) > 1 and absent:
+        cut.append(f"not in this comparison: {', '.join(absent)}")
     first = f"Cut against the paper's recipe: {'; '.join(cut)}." if cut else "The paper's recipes in full: nothing was cut."
     data = "simulated angiograms" if all(run.simulated for run in runs) else "the cines of a manifest"
     return [
         Block(text=first),
-        Block(
-            heading=f"{len(compare.first_seeds(runs))} models compared"
-            if len(compare.first_seeds(runs)) > 1
-            else f"{runs[0].model} evaluated"
-        ),
+        Block(heading=f"{len(first_seeds)} models compared" if len(first_seeds) > 1 else f"{runs[0].model} evaluated"),
         Block(
             text=f"On {data}. Unsatisfactory is the positive class. Intervals are of 95 %, by drawing patients 2,000 times; "
             "thresholds and temperature were frozen on validation before the test part was read. "
