@@ -77,7 +77,7 @@ def build(rng: np.random.Generator, still: Float, rest: Float, nepers_per_mm: fl
     """
     clear, seen = _glare(rng, rest)
     optics = Optics(
-        blur_px=rng.uniform(0.0, 1.6),
+        blur_px=rng.uniform(0.0, 2.0),
         sharpen=max(float(rng.uniform(-0.8, 1.3)), 0.0),
         radius_px=float(np.exp(rng.uniform(np.log(1.2), np.log(8.0)))),
     )
@@ -87,7 +87,7 @@ def build(rng: np.random.Generator, still: Float, rest: Float, nepers_per_mm: fl
     pool = _pool(rng)
     law = rng.uniform(0.0, 0.9)
     shape = np.clip(np.exp(law * 0.5 * (seen - float(np.median(centre)))), 0.45, 2.4)
-    residual = float(np.exp(rng.uniform(np.log(0.6), np.log(10.5))))
+    residual = float(np.exp(rng.uniform(np.log(0.3), np.log(10.5))))
     sigma = min(residual / gain, _MOST_NOISE)
     keep = rng.uniform(0.1, 0.6)
     memory = (1.0,) if rng.random() < 0.5 else tuple(float(v) for v in np.array([1.0, keep, keep**2]) / (1 + keep + keep**2))
@@ -142,7 +142,7 @@ def _display(rng: np.random.Generator, centre: Float, nepers_per_mm: float) -> t
     """
     low, high = (float(v) for v in np.percentile(centre, [1.0, 99.0]))
     span = max(high - low, 0.3)
-    mean, spread = rng.uniform(70.0, 160.0), float(np.exp(rng.uniform(np.log(14.0), np.log(80.0))))
+    mean, spread = rng.uniform(70.0, 160.0), float(np.exp(rng.uniform(np.log(12.0), np.log(80.0))))
     unit = np.linspace(*_SPAN, _LEVELS)
     curve = _curve(rng, 1.0 - unit)
     shown = np.interp((centre.ravel() - low) / span, unit, curve)

@@ -19,7 +19,7 @@ class Branch:
     """One vessel: points [N,3] in mm, their places on the wall [N,3], diameter [N] in mm, way from the ostium [N] in mm.
 
     Vessels of one `family` are drawn together; where two families cross, their shadows add up. `root_of_family`: the parent
-    is of another.
+    is of another. `collateral`: it fills through collaterals, and no reader counts it among what must be seen.
     """
 
     points: Points
@@ -28,6 +28,14 @@ class Branch:
     distance: Points
     family: int
     root_of_family: bool = False
+    collateral: bool = False
+
+    def part(self, first: int, stop: int) -> "Branch":
+        """Its points from `first` on and before `stop`."""
+        own = slice(first, stop)
+        return replace(
+            self, points=self.points[own], wall=self.wall[own], diameter=self.diameter[own], distance=self.distance[own]
+        )
 
 
 def lengths(points: Points, start: float) -> Points:
@@ -115,6 +123,7 @@ def offshoot(
         distance=lengths(points, float(parent.distance[index])),
         family=parent.family if family is None else family,
         root_of_family=family is not None,
+        collateral=parent.collateral,
     )
 
 

@@ -125,6 +125,22 @@ def guide_wire(
     return strands
 
 
+def stents(rng: np.random.Generator, heart: Heart, motion: Motion, branches: Sequence[Branch], npm: float) -> list[Strand]:
+    """One or two stents in the wider vessels: a faint tube with denser edges, which is there without contrast too."""
+    wide = [b for b in branches if b.diameter[0] >= 2.2 and len(b.points) > 12]
+    strands = []
+    for _ in range(int(rng.integers(1, 3)) if wide else 0):
+        vessel = wide[int(rng.integers(len(wide)))]
+        first = int(rng.uniform(0.05, 0.7) * (len(vessel.points) - 8))
+        piece = vessel.part(first, first + int(rng.integers(6, 16)))
+        dense, shift = rng.uniform(0.02, 0.12) / npm, motion.shift(heart, piece.points)
+        for part, share in ((1.0, 1.0), (0.75, 0.55)):
+            size = len(piece.points)
+            width, depth = piece.diameter * part, np.full(size, dense * share)
+            strands.append(Strand(points=piece.points, shift=shift, width=width, depth=depth, way=None, page=1, flat=True))
+    return strands
+
+
 def pacing_lead(rng: np.random.Generator, heart: Heart, motion: Motion, npm: float) -> list[Strand]:
     """A pacing lead from the right shoulder's vein to the right ventricle's tip, with its electrodes."""
     tip = heart.place([(rng.uniform(0.75, 0.95), -1.2, 0.6)])[0]

@@ -18,6 +18,7 @@ from dicomqc.phantom.projection import CANVAS, Float, Points, View, mm
 from dicomqc.phantom.tubes import Bundle, Strand, bundle
 
 _PIGTAIL: Final = 0.85
+_STENTED: Final = 0.15
 _LEAST_MM: Final = 1.0  # the calibre above which a vessel counts as part of the tree that should be seen
 
 
@@ -26,7 +27,8 @@ class Scene:
     """Attenuation in nepers [CANVAS,CANVAS]: `still` and `diaphragm`; `heart` at a quarter of the size follows the heart.
 
     `vessels` fill by `bolus`, `things` are always there; both are in mm of contrast, worth `nepers_per_mm`. `native` is the
-    native tree above 1 mm, which the label is about; `covers` is the footprint of an implant, uint8 [CANVAS,CANVAS].
+    native tree above 1 mm, which the label is about; `covers` is the footprint of an implant, uint8 [CANVAS,CANVAS]. `present`
+    names the foreign things that are not an implant.
     """
 
     view: View
@@ -39,6 +41,7 @@ class Scene:
     clouds: Sequence[Cloud]
     native: Bundle
     covers: NDArray[np.uint8] | None
+    present: tuple[str, ...]
     nepers_per_mm: float
     motion: Motion
 
@@ -55,8 +58,8 @@ def build(plan: CinePlan) -> Scene:
     npm = body.uniform(0.2, 0.42)
     layers = _layers(plan, body, view, heart, chest=chest)
     given = injection.injected(plan, view, heart, native)
-    covered, covers = _still_devices(plan, metal, view, native)
-    things = _instruments(plan, heart, moves, view, native, npm)
+    covered, covers, lie = _still_devices(plan, metal, view, native)
+    things, move = _instruments(plan, heart, moves, view, native, npm)
     vessels = [_strand(b, moves, heart) for b in given.branches]
     if plan.kind is not Kind.PUNCTURE_SITE and things:
         vessels.append(instruments.lumen(things[:1]))
@@ -71,6 +74,7 @@ def build(plan: CinePlan) -> Scene:
         clouds=given.clouds,
         native=bundle([_strand(b, moves, heart) for b in _counted(native)], view),
         covers=covers,
+        present=(*lie, *move),
         nepers_per_mm=npm,
         motion=moves,
     )
@@ -103,18 +107,9 @@ def _counted(native: Sequence[Branch]) -> list[Branch]:
     """The parts of the native tree that are wider than 1 mm."""
     kept = []
     for branch in native:
-        wide = int((branch.diameter >= _LEAST_MM).sum())
+        wide = 0 if branch.collateral else int((branch.diameter >= _LEAST_MM).sum())
         if wide > 3:
-            part = slice(0, wide)
-            kept.append(
-                replace(
-                    branch,
-                    points=branch.points[part],
-                    wall=branch.wall[part],
-                    diameter=branch.diameter[part],
-                    distance=branch.distance[part],
-                )
-            )
+            kept.append(branch.part(0, wide))
     return kept
 
 
@@ -134,31 +129,35 @@ def _strand(branch: Branch, moves: Motion, heart: Heart) -> Strand:
 
 def _still_devices(
     plan: CinePlan, rng: np.random.Generator, view: View, native: Sequence[Branch]
-) -> tuple[Float, NDArray[np.uint8] | None]:
+) -> tuple[Float, NDArray[np.uint8] | None, list[str]]:
     """Sternal wires, clips, leads and implants; an implant lies beside the vessels unless hiding them is what is wrong."""
-    total = np.zeros((CANVAS, CANVAS), np.float32)
+    total, present = np.zeros((CANVAS, CANVAS), np.float32), []
     operated = rng.random() < (0.8 if plan.concerns(Kind.GRAFT) else 0.22)
     if operated and plan.kind is not Kind.PUNCTURE_SITE:
         total += devices.sternal_wires(rng, view)
         total += devices.clips(rng, view, np.vstack([b.points for b in native]))
+        present.append("sternal wires and clips")
     if rng.random() < 0.35:
         total += devices.monitoring_lead(rng)
+        present.append("ECG lead")
     beside = rng.random() < 0.18
     implant = devices.implant(rng, plan.mm_per_pixel)
     if not (plan.concerns(Kind.OBSTRUCTING_DEVICE) or beside):
-        return total, None
+        return total, None, present
     mask = devices.course_mask([view.project(b.points) for b in _counted(native)])
     over = plan.kind is Kind.OBSTRUCTING_DEVICE
     layer, covers = devices.place(rng, implant, mask, over=over)
-    return total + layer, covers
+    return total + layer, covers, present
 
 
-def _instruments(plan: CinePlan, heart: Heart, moves: Motion, view: View, native: Sequence[Branch], npm: float) -> list[Strand]:
-    """Catheter, guide wire and pacing lead. The catheter of a check or a poor engagement stands away from the ostium."""
+def _instruments(
+    plan: CinePlan, heart: Heart, moves: Motion, view: View, native: Sequence[Branch], npm: float
+) -> tuple[list[Strand], list[str]]:
+    """Catheter, guide wire, stents, pacing lead. The catheter of a check or a poor engagement stands away from the ostium."""
     rng, cause = plan.rng(Stream.DEVICES, 1), plan.rng(Stream.CAUSE, 5)
     if plan.kind is Kind.PUNCTURE_SITE:
         artery = limbs.facing(limbs.artery(plan.rng(Stream.CAUSE, 1)), view)
-        return instruments.sheath(artery[0].points, npm)
+        return instruments.sheath(artery[0].points, npm), []
     shape, from_arm = instruments.shape_for(rng, plan.side), bool(rng.random() < 0.5)
     tip = _tip(plan, cause, heart, native)
     course = instruments.catheter_course(rng, tip, shape, from_arm=from_arm)
@@ -166,13 +165,19 @@ def _instruments(plan: CinePlan, heart: Heart, moves: Motion, view: View, native
     if plan.kind in (Kind.AORTOGRAM, Kind.VENTRICULOGRAM) and cause.random() < _PIGTAIL:
         course = instruments.pigtail(course)
     strands = instruments.catheter(rng, heart, moves, course, npm)
+    present = []
     wired = rng.random() < (0.85 if plan.concerns(Kind.PARTIAL_RECORDING) else 0.18)
     treated = rng.random() < 0.5
     if wired:
         strands += instruments.guide_wire(rng, heart, moves, native, npm, treated=treated)
+        present.append("guide wire")
     if rng.random() < 0.12:
         strands += instruments.pacing_lead(rng, heart, moves, npm)
-    return strands
+        present.append("pacing lead")
+    if rng.random() < _STENTED:
+        strands += instruments.stents(rng, heart, moves, native, npm)
+        present.append("stent")
+    return strands, present
 
 
 def _tip(plan: CinePlan, rng: np.random.Generator, heart: Heart, native: Sequence[Branch]) -> Points:

@@ -30,13 +30,15 @@ _TOO_LITTLE: Final = "obscured: too little of the tree is visible in the sampled
 class Sight:
     """`window`: the share of the tree that is visible in the fifth best sampled frame; `run`: the same of all the run's frames.
 
-    `native`: whether the kind lets the label depend on it; `meant`: the reason that goes with the kind.
+    `shares` are those of the sampled frames one by one, none where the kind decides alone. `native`: whether the kind lets the
+    label depend on them; `meant`: the reason that goes with the kind.
     """
 
     window: float
     run: float
     native: bool
     meant: str
+    shares: tuple[float, ...] = ()
 
     @property
     def satisfactory(self) -> bool:
@@ -61,11 +63,12 @@ def judge(plan: CinePlan) -> Sight:
         return Sight(window=0.0, run=0.0, native=False, meant=plan.reason)
     window = visible(plan, [n for n in SAMPLED if n <= plan.frames])
     run = visible(plan, range(2, plan.frames + 1, 2))
-    return Sight(window=_best(window), run=_best(run), native=True, meant=plan.reason)
+    shares = tuple(round(float(share), 4) for share in window)
+    return Sight(window=best(window), run=best(run), native=True, meant=plan.reason, shares=shares)
 
 
-def _best(shares: Points) -> float:
-    """The share that is reached in FRAMES frames."""
+def best(shares: Points) -> float:
+    """The share that is reached in FRAMES of the frames whose `shares` [T] are given."""
     return round(float(np.sort(shares)[-FRAMES]), 4) if len(shares) >= FRAMES else 0.0
 
 

@@ -15,6 +15,8 @@ from dicomqc.phantom.heart import Heart
 from dicomqc.phantom.projection import Points, mm, smooth
 
 _DOMINANCE: Final = (0.8, 0.1)  # right, left; the rest is balanced
+_OCCLUDED: Final = 0.06  # of the large vessels; of a lab's patients one in six to seven has a chronic occlusion
+_ROUNDABOUT_MM: Final = (150.0, 400.0)  # of collaterals, by which what lies beyond an occlusion fills late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,22 @@ def _diseased(rng: np.random.Generator, branch: Branch) -> Branch:
     return replace(branch, diameter=diameter)
 
 
+def _occluded(rng: np.random.Generator, vessel: Sequence[Branch]) -> list[Branch]:
+    """Now and then a vessel (its main branch first) is closed: what lies beyond is gone, or fills late through collaterals."""
+    main, *sides = vessel
+    closed, at, filled = rng.random() < _OCCLUDED, rng.uniform(0.2, 0.8), rng.random() < 0.5
+    way, thin = rng.uniform(*_ROUNDABOUT_MM), rng.uniform(0.45, 0.8)
+    if not closed:
+        return [main, *sides]
+    cut = max(int(at * len(main.points)), 4)
+    reached = float(main.distance[cut - 1])
+    kept = [main.part(0, cut), *(side for side in sides if side.distance[0] < reached)]
+    if not filled or len(main.points) - cut < 5:
+        return kept
+    beyond = [main.part(cut, len(main.points)), *(side for side in sides if side.distance[0] >= reached)]
+    return kept + [replace(one, diameter=one.diameter * thin, distance=one.distance + way, collateral=True) for one in beyond]
+
+
 def left(rng: np.random.Generator, heart: Heart) -> list[Branch]:
     """Left main, LAD with diagonals and septals, LCx with marginals; the first branch begins at the ostium."""
     size, exponent = rng.uniform(0.8, 1.2), rng.uniform(2.5, 3.0)
@@ -99,8 +117,9 @@ def left(rng: np.random.Generator, heart: Heart) -> list[Branch]:
     lcx = course(rng, heart, round_, (max(4.2 * size * other, 2.2), 1.2), start=end, wiggle=wiggle, family=2)
     lcx = replace(lcx, root_of_family=True)
     # A positive turn leads away from the direction of growth towards greater phi.
-    tree = [main, *_spread(rng, heart, _diseased(rng, lad), [(_DIAGONALS, 1.0), (_SEPTALS, 1.0)], exponent)]
-    tree += _spread(rng, heart, _diseased(rng, lcx), [(_MARGINALS, 1.0), (_ATRIALS, 1.0)], exponent)
+    tree = [main]
+    tree += _occluded(rng, _spread(rng, heart, _diseased(rng, lad), [(_DIAGONALS, 1.0), (_SEPTALS, 1.0)], exponent))
+    tree += _occluded(rng, _spread(rng, heart, _diseased(rng, lcx), [(_MARGINALS, 1.0), (_ATRIALS, 1.0)], exponent))
     if rng.random() < 0.3:
         size_between = float(main.diameter[-1]) * rng.uniform(0.45, 0.65)
         tree.append(
@@ -120,13 +139,13 @@ def right(rng: np.random.Generator, heart: Heart) -> list[Branch]:
     knots = [(-0.10, -0.7, 0.4), (-0.03, -0.9, 0.9), (0.05, -1.5, 1.15), (0.09, -2.15, 1.15), (0.07, last, 1.05)]
     rca = course(rng, heart, knots, (4.0 * size, 2.9 * size if dominant else 1.3), start=0.0, wiggle=wiggle, family=1)
     tree = _spread(rng, heart, _diseased(rng, rca), [(_ACUTE, 1.0), (_CONUS, -1.0), (_ATRIALS, -1.0)], exponent)
-    if not dominant:
-        return tree + twigs(rng, heart, tree, exponent)
-    crux, stop = len(rca.points) - 1, float(tree[0].diameter[-1])
-    down = offshoot(rng, heart, tree[0], crux, turn=1.45, length_mm=rng.uniform(55, 85), size=stop * 0.78, aim=0.0)
-    over_ = offshoot(rng, heart, tree[0], crux, turn=0.1, length_mm=rng.uniform(25, 60), size=stop * 0.8, aim=-1.35)
-    tree += _spread(rng, heart, down, [(_SEPTALS, -1.0)], exponent)
-    tree += _spread(rng, heart, over_, [(_ACUTE, 1.0)], exponent)
+    if dominant:
+        crux, stop = len(rca.points) - 1, float(tree[0].diameter[-1])
+        down = offshoot(rng, heart, tree[0], crux, turn=1.45, length_mm=rng.uniform(55, 85), size=stop * 0.78, aim=0.0)
+        over_ = offshoot(rng, heart, tree[0], crux, turn=0.1, length_mm=rng.uniform(25, 60), size=stop * 0.8, aim=-1.35)
+        tree += _spread(rng, heart, down, [(_SEPTALS, -1.0)], exponent)
+        tree += _spread(rng, heart, over_, [(_ACUTE, 1.0)], exponent)
+    tree = _occluded(rng, tree)
     return tree + twigs(rng, heart, tree, exponent)
 
 
