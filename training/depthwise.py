@@ -13,14 +13,15 @@ from torch.nn import functional
 
 
 class DepthwiseConv3d(nn.Conv3d):
-    """A depthwise convolution that takes its own gradient on a CPU, in fp32: in bf16 it was three times as slow."""
+    """A depthwise convolution that takes its own gradient on a CPU, the weights' always in their own precision."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
         """[N,C,T,H,W] to [N,C,T',H',W']."""
         if input.device.type != "cpu":
             return super().forward(input)
+        mixed = torch.is_autocast_enabled("cpu")
+        values = input.to(torch.get_autocast_dtype("cpu") if mixed else self.weight.dtype)
         with torch.autocast("cpu", enabled=False):
-            values = input.to(self.weight.dtype)
             return _Convolve.apply(values, self.weight, self.stride, self.padding)  # type: ignore[no-untyped-call, no-any-return]
 
     @classmethod
@@ -43,75 +44,64 @@ def _three(values: object) -> tuple[int, int, int]:
 
 
 class _Convolve(torch.autograd.Function):
-    """x [N,C,T,H,W] by weights [C,1,t,h,w]."""
+    """x [N,C,T,H,W] by weights [C,1,t,h,w], in the precision of x."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, stride: Any, padding: Any) -> torch.Tensor:
         x = x.contiguous(memory_format=torch.channels_last_3d)
         ctx.save_for_backward(x, weight)
         ctx.stride, ctx.padding = stride, padding
-        return functional.conv3d(x, weight, None, stride, padding, 1, x.shape[1])
+        return functional.conv3d(x, weight.to(x.dtype), None, stride, padding, 1, x.shape[1])
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
         gradient = gradients[0].contiguous(memory_format=torch.channels_last_3d)
-        by_input = _by_input(x, weight, gradient, ctx.stride, ctx.padding) if ctx.needs_input_grad[0] else None
-        return by_input, _by_weight(x, weight, gradient, ctx.stride, ctx.padding), None, None
+        by_input = _by_input(x, weight.to(x.dtype), gradient, ctx.stride, ctx.padding) if ctx.needs_input_grad[0] else None
+        by_weight = _by_weight(x, weight, gradient, ctx.stride, ctx.padding)
+        return by_input, by_weight, None, None
 
 
 def _by_input(x: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor, stride: Any, padding: Any) -> torch.Tensor:
-    if set(stride) == {1}:
-        # The kernel turned round is the gradient's own.
-        return functional.conv3d(gradient, weight.flip(2, 3, 4), None, 1, padding, 1, x.shape[1])
-    total = torch.zeros_like(x, memory_format=torch.channels_last_3d)
-    seen, given = _frames(x), _frames(gradient)
-    for tap in range(weight.shape[2]):
-        shift = tap - padding[0]
-        part, _ = _gradients(given, seen, weight[:, :, tap], stride[1:], padding[1:], (True, False))
-        _close(part, x.shape[2], shift)
-        at, to = _ends(len(seen), shift)
-        _frames(total)[to] += part[at]
-    return total
+    if set(stride) != {1}:
+        # oneDNN is quicker at a whole plane, zeros and all, than at the gradient of a strided kernel.
+        spread = torch.zeros_like(x, memory_format=torch.channels_last_3d)
+        spread[:, :, :, :: stride[1], :: stride[2]] = gradient
+        gradient = spread
+    # The kernel turned round is the gradient's own.
+    return functional.conv3d(gradient, weight.flip(2, 3, 4), None, 1, padding, 1, x.shape[1])
 
 
 def _by_weight(x: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor, stride: Any, padding: Any) -> torch.Tensor:
+    """In the precision of the weights: oneDNN's bf16 kernel is slower here, and would round the sums."""
     if weight.shape[3:] == (1, 1) and set(stride) == {1}:
         # Along time only: each pixel's frames are a column.
-        pair = _gradients(gradient.flatten(3), x.flatten(3), weight[..., 0], (1, 1), (padding[0], 0), (False, True))
-        return pair[1].unsqueeze(-1)
-    seen, given = _frames(x), _frames(gradient)
+        given, seen = gradient.to(weight.dtype).flatten(3), x.to(weight.dtype).flatten(3)
+        return _gradient(given, seen, weight[..., 0], (1, 1), (padding[0], 0)).unsqueeze(-1)
+    given, seen = _frames(gradient, weight.dtype), _frames(x, weight.dtype)
     taps = []
     for tap in range(weight.shape[2]):
-        shift = tap - padding[0]
-        at, to = _ends(len(seen), shift)
-        open_ = _close(given.clone() if shift else given, x.shape[2], shift)
-        taps.append(_gradients(open_[at], seen[to], weight[:, :, tap], stride[1:], padding[1:], (False, True))[1])
+        at, to = _ends(len(seen), (tap - padding[0]) * len(x))
+        taps.append(_gradient(given[at], seen[to], weight[:, :, tap], stride[1:], padding[1:]))
     return torch.stack(taps, dim=2)
 
 
-def _frames(cine: torch.Tensor) -> torch.Tensor:
-    """[N,C,T,H,W] as its frames [N·T,C,H,W], in the same memory."""
-    return cine.permute(0, 2, 3, 4, 1).flatten(0, 1).permute(0, 3, 1, 2)
+def _frames(cine: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """[N,C,T,H,W] as its frames [T·N,C,H,W], all clips' first ones first: a shift in time then meets no other clip's end."""
+    turned = cine.permute(2, 0, 3, 4, 1).to(dtype, memory_format=torch.contiguous_format).contiguous()
+    return turned.flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def _ends(count: int, shift: int) -> tuple[slice, slice]:
     """Of all frames in a row, those of the output that have a frame `shift` further on, and those frames of the input."""
-    return slice(max(-shift, 0), count - max(shift, 0)), slice(max(shift, 0), count + min(shift, 0))
+    left = max(count - abs(shift), 0)
+    at, to = max(-shift, 0), max(shift, 0)
+    return slice(at, at + left), slice(to, to + left)
 
 
-def _close(frames: torch.Tensor, clip: int, shift: int) -> torch.Tensor:
-    """Nothing, in place, at the output's frames whose frame `shift` further on is another clip's."""
-    for outside in range(abs(shift)):
-        frames[clip - 1 - outside if shift > 0 else outside :: clip] = 0.0
-    return frames
-
-
-def _gradients(
-    gradient: torch.Tensor, x: torch.Tensor, kernel: torch.Tensor, stride: Any, padding: Any, wanted: tuple[bool, bool]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """A depthwise 2-D convolution's gradients by input and by kernel, those that are `wanted`."""
-    by_input, by_kernel, _ = torch.ops.aten.convolution_backward(
-        gradient, x, kernel, None, list(stride), list(padding), [1, 1], False, [0, 0], x.shape[1], [*wanted, False]
-    )
-    return by_input, by_kernel
+def _gradient(gradient: torch.Tensor, x: torch.Tensor, kernel: torch.Tensor, stride: Any, padding: Any) -> torch.Tensor:
+    """A depthwise 2-D convolution's gradient by its kernel."""
+    found: torch.Tensor = torch.ops.aten.convolution_backward(
+        gradient, x, kernel, None, list(stride), list(padding), [1, 1], False, [0, 0], x.shape[1], [False, True, False]
+    )[1]
+    return found

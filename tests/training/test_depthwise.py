@@ -32,6 +32,42 @@ def test_its_gradients_are_those_of_torch(
         assert torch.allclose(mine, theirs, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(("kernel", "stride"), [((3, 3, 3), (1, 1, 1)), ((3, 3, 3), (1, 2, 2)), ((5, 1, 1), (1, 1, 1))])
+def test_in_mixed_precision_only_the_inputs_are_rounded(kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
+    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+    plain = nn.Conv3d(6, 6, kernel, stride, padding, groups=6, bias=False)
+    with torch.no_grad():
+        plain.weight.copy_(plain.weight.bfloat16())
+    clip = torch.randn(2, 6, 4, 9, 7).bfloat16().float()
+    outcome = torch.randn_like(plain(clip)).bfloat16().float()
+    expected = _gradients(plain, clip, outcome)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = _gradients(DepthwiseConv3d.like(plain), clip, outcome)
+    assert found[0].dtype == torch.bfloat16
+    for mine, theirs in zip(found[:2], expected[:2], strict=True):
+        assert torch.allclose(mine.float(), theirs, rtol=2**-8, atol=2**-8)
+    assert torch.allclose(found[2], expected[2], rtol=1e-4, atol=1e-4)
+
+
+def test_a_strided_pointwise_convolution_is_that_of_torch() -> None:
+    torch.manual_seed(0)
+    plain = nn.Conv3d(4, 6, 1, (1, 2, 2), bias=False).double()
+    quick = network.StridedPointwise(4, 6, 1, (1, 2, 2), bias=False).double()
+    quick.weight = plain.weight
+    clip = torch.randn(2, 4, 3, 9, 7, dtype=torch.float64)
+    outcome = torch.randn_like(plain(clip))
+    for mine, theirs in zip(_gradients(quick, clip, outcome), _gradients(plain, clip, outcome), strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_every_strided_pointwise_convolution_of_x3d_is_replaced() -> None:
+    strided = [m for m in network.build("x3d_s", 0.0).modules() if isinstance(m, nn.Conv3d) and set(m.kernel_size) == {1}]
+    strided = [m for m in strided if set(m.stride) != {1}]
+    assert len(strided) == 4
+    assert all(isinstance(m, network.StridedPointwise) for m in strided)
+
+
 def test_a_convolution_that_is_not_depthwise_is_refused() -> None:
     with pytest.raises(TypeError, match="depthwise"):
         DepthwiseConv3d.like(nn.Conv3d(4, 8, 3, padding=1))
