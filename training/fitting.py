@@ -2,22 +2,26 @@
 
 import json
 import time
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import kinetics, weights, zoo
 from dicomqc.models import registry as published
-from training import checkpoint, distributed, loop, precision
+from training import checkpoint, distributed, loop, network, precision
 from training import run as runs
 from training.clock import NO_END, Clock
+from training.data import splits
 from training.data.cines import Clips
 from training.data.splits import Split
 from training.progress import Say
-from training.run import FIT, WEIGHTS, Run
+from training.recipe import Recipe
+from training.run import FIT, SPLITS, WEIGHTS, Run
 
 KINETICS_SUFFIX: Final = ".pyth"
 
@@ -31,32 +35,72 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
         say(f"{run.folder} is trained already")
         return
     start = _start(run, registry)
+    if not run.recipe.phases:
+        _unknown(run, runs.known_seeds(runs.ancestry(run.init)[0], registry))
     clips = run.clips(workers, say)
     split = run.split(clips)
     runs.record_split(run, clips, split)
-    train, validation = taught(run, clips, split)
-    steps = run.recipe.steps(len(train))
-    say(
-        f"training {run.recipe.model} on {len(train)} clips in {precision.name(device)} on {device}, {steps} steps; "
-        f"log in {run.folder}/log.jsonl"
-    )
-    began = time.monotonic()
-    model = loop.fit(
-        run.recipe, clips, train, run.folder, run.fit_seed, say, validation=validation, start=start, device=device, clock=clock
-    )
-    facts = {
-        "steps": steps,
-        "epochs": round(sum(p.steps_of(len(train)) * p.batch for p in run.recipe.phases) / max(len(train), 1), 2),
-        "train_clips": len(train),
-        "cohort_clips": len(clips.labels),
+    recipe, folder = run.recipe, run.folder
+    train, validation = taught(run, clips, split) if recipe.phases else ((), ())
+    began, resumed = time.monotonic(), (folder / checkpoint.CHECKPOINT).exists()
+    if recipe.phases:
+        say(
+            f"training {recipe.model} on {len(train)} clips in {precision.name(device)} on {device}, "
+            f"{recipe.steps(len(train))} steps; log in {folder}/log.jsonl"
+        )
+        model = loop.fit(
+            recipe, clips, train, folder, run.fit_seed, say, validation=validation, start=start, device=device, clock=clock
+        )
+    else:
+        say(f"nothing is trained: the weights of {run.init} are taken as they are")
+        _unknown(run, _split_otherwise(run))
+        model = _as_it_is(run, start or {})
+    seconds = round(time.monotonic() - began, 1)
+    if distributed.world().first:
+        facts = {
+            **_facts(recipe, len(train), len(clips.labels), device),
+            "resumed": resumed,
+            "seconds_of_last_process": seconds,
+        }
+        (folder / FIT).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        checkpoint.save_weights(model, folder / WEIGHTS)
+
+
+def _facts(recipe: Recipe, taught_clips: int, cohort_clips: int, device: torch.device) -> dict[str, Any]:
+    """What fit.json says of how much was done, on what."""
+    return {
+        "steps": recipe.steps(taught_clips),
+        "epochs": round(sum(p.steps_of(taught_clips) * p.batch for p in recipe.phases) / max(taught_clips, 1), 2),
+        "train_clips": taught_clips,
+        "cohort_clips": cohort_clips,
         "device": str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
         "precision": precision.name(device),
         "processes": distributed.world().size,
-        "seconds_of_last_process": round(time.monotonic() - began, 1),
     }
-    if distributed.world().first:
-        (run.folder / FIT).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        checkpoint.save_weights(model, run.folder / WEIGHTS)
+
+
+def _as_it_is(run: Run, start: Mapping[str, torch.Tensor]) -> nn.Module:
+    """The network with the weights `start`, unchanged. Raises ConfigError where they are another network's."""
+    model = network.build(run.recipe.model, 0.0)
+    network.start_from(model, start)
+    return model
+
+
+def _unknown(run: Run, known: Set[int]) -> None:
+    """Raise ConfigError where weights that are only judged know the simulated patients of the run: `known` are seeds."""
+    shared = {run.seed, run.unseen_seed} & known
+    if shared and run.manifest is None:
+        raise ConfigError(f"init: {run.init} was fitted or evaluated on the cohort of seed {min(shared)}; take another --seed")
+
+
+def _split_otherwise(run: Run) -> set[int]:
+    """The seeds of the simulated runs that this one's weights come from, where their split was another one.
+
+    The same seed is the same patients: only with the same split are those of the test part new to the weights.
+    """
+    here = (run.folder / SPLITS).read_bytes()
+    since = [one for one in runs.ancestry(run.init)[1] if one.manifest is None]
+    return {seed for one in since if (one.folder / SPLITS).read_bytes() != here for seed in (one.seed, one.unseen_seed)}
 
 
 def _start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:
@@ -74,13 +118,15 @@ def _start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:
         return found
     spec = run.recipe.spec
     if Path(run.init).suffix == KINETICS_SUFFIX:
+        if not run.recipe.phases:
+            raise ConfigError("phases: nothing would be trained, and Kinetics weights have no last layer for this label")
         if (spec.normalisation, spec.mean, spec.std) != ("fixed", kinetics.MEAN, kinetics.STD):
             raise ConfigError(
                 f"init: Kinetics weights want spec.normalisation fixed, mean {kinetics.MEAN} and std {kinetics.STD}"
             )
-        network = zoo.build(run.recipe.model)
-        kinetics.load_kinetics(network, Path(run.init))
-        return network.state_dict()
+        fresh = zoo.build(run.recipe.model)
+        kinetics.load_kinetics(fresh, Path(run.init))
+        return fresh.state_dict()
     version = published.resolve(run.init, registry)
     if version.card.spec != spec:
         raise ConfigError(f"init: {run.init} sees other frames than the recipe's spec")
@@ -90,7 +136,8 @@ def _start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:
 def taught(run: Run, clips: Clips, split: Split) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """What is trained on and validated on: the split's parts, without the kind and the vendor that the run leaves out.
 
-    Raises ConfigError where no clip is of them, or where too little would be left.
+    Of the training part at most the recipe's `train_clips` are drawn. Raises ConfigError where no clip is of the kind or
+    vendor, or where too little would be left.
     """
     parts = {"training": split.train, "validation": split.validation}
     for what, less, facts in (("kind", run.without_kind, clips.kinds), ("vendor", run.without_vendor, clips.vendors)):
@@ -100,6 +147,13 @@ def taught(run: Run, clips: Clips, split: Split) -> tuple[tuple[int, ...], tuple
             raise ConfigError(f"without-{what}: no clip is of the {what} {less}; there are {', '.join(sorted(set(facts)))}")
         parts = {name: tuple(i for i in part if facts[i] != less) for name, part in parts.items()}
         for name, part in parts.items():
-            if len({float(clips.labels[i]) for i in part}) < 2:  # noqa: PLR2004 - both labels
-                raise ConfigError(f"without-{what}: without {less} {name} has no clip of one label")
+            _both_labels(clips, part, f"without-{what}: without {less} {name}")
+    if count := run.recipe.train_clips:
+        parts["training"] = splits.drawn(clips, parts["training"], run.seed, count)
+        _both_labels(clips, parts["training"], f"train_clips: a training part of {count} clips")
     return parts["training"], parts["validation"]
+
+
+def _both_labels(clips: Clips, part: Sequence[int], what: str) -> None:
+    if len({float(clips.labels[i]) for i in part}) < 2:  # noqa: PLR2004 - both labels
+        raise ConfigError(f"{what} has no clip of one label")

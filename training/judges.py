@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from dicomqc.core.errors import ConfigError
 from dicomqc.core.verdict import Mode
 from dicomqc.models import registry as published
-from dicomqc.models.card import Card
 from dicomqc.phantom.plan import CinePlan
 from dicomqc.sample.spec import FrameSpec
 from dicomqc.score.engine import open_scorer
@@ -96,7 +95,7 @@ def of_version(reference: str, registry: Path, device: str) -> Judge:
         # Recipes before the first twins had none.
         twins=float(recipe.get("twins", 0.0)),
         unsatisfactory=float(recipe["unsatisfactory"]),
-        seeds=frozenset(_inherited(reference, registry)),
+        seeds=frozenset(runs.known_seeds(reference, registry)),
         batch=min(loop.BATCH, scorer.max_clips),
     )
 
@@ -108,20 +107,7 @@ def _frozen(found: Mapping[str, Any]) -> dict[str, float]:
 def _known_seeds(run: Run, registry: Path) -> frozenset[int]:
     root, since = runs.ancestry(run.init)
     simulated = [one for one in (run, *since) if one.manifest is None]
-    return frozenset(_inherited(root, registry)).union(*({one.seed, one.unseen_seed} for one in simulated))
-
-
-def _inherited(reference: str, registry: Path) -> set[int]:
-    """The seeds of simulated cohorts that published weights know, and those that they began from."""
-    found: set[int] = set()
-    while "@" in reference:
-        card: Card = published.resolve(reference, registry).card
-        # Only simulated cohorts have an unseen one; the seed of others says nothing of patients.
-        if "unseen_seed" in card.metrics:
-            found |= {int(card.training["seed"]), int(card.metrics["unseen_seed"])}
-        found |= {int(one["seed"]) for one in card.training.get("earlier", ())}
-        reference = str(card.training.get("init", ""))
-    return found
+    return frozenset(runs.known_seeds(root, registry)).union(*({one.seed, one.unseen_seed} for one in simulated))
 
 
 def _patients(run: Run) -> frozenset[str]:

@@ -41,16 +41,18 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """One run. `cohort` to `twins` are of the simulated cohorts, without a manifest.
+    """One run; without `phases` nothing is trained. `cohort` to `twins` are of the simulated cohorts, without a manifest.
 
     `cohort` names a preset of `dicomqc.phantom` ("": none), whose numbers then hold instead of `patients` and `unsatisfactory`.
     `twins` above 0: that share of the cines comes in pairs that differ in one cause, and both labels are meant equally often.
-    `shares` of the patients train, validate and test. `schedule` carry: AdamW, the rate rises over `warmup` of all steps and
-    falls by a cosine, over `rate_steps` instead of all steps where it is given. `paper`: Adam, the rate falls by `gamma`
-    every `step_epochs` epochs. `ema` is the averaged weights' decay per step (0: none). `kind_loss` weighs the second lesson,
+    `shares` of the patients train, validate and test; at most `train_clips` clips of the training part are trained on (0: all),
+    the same ones for every model. `schedule` carry: AdamW, the rate rises over `warmup` of all steps and falls by a cosine,
+    over `rate_steps` instead of all steps where it is given. `paper`: Adam, the rate falls by `gamma` every `step_epochs`
+    epochs. `ema` is the averaged weights' decay per step (0: none). `kind_loss` weighs the second lesson,
     which kind a clip is, `sight_loss` a third, the share of the tree that is seen (simulated clips only). `blank` is the
-    share of training clips that featureless ones replace. Every `validate_epochs` epochs (0: never) the network is scored on
-    validation, and the best by AUC is kept. `micro_batch` clips at most are on the device at once (0: the batch).
+    share of training clips that featureless ones replace, `replay` the share that is looped, held or played backwards.
+    Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best by AUC is kept. `micro_batch`
+    clips at most are on the device at once (0: the batch).
     """
 
     name: str
@@ -66,6 +68,7 @@ class Recipe:
     unsatisfactory: float = 0.45
     twins: float = 0.0
     shares: tuple[float, ...] = SHARES
+    train_clips: int = 0
     schedule: Literal["carry", "paper"] = "carry"
     warmup: float = 0.0
     step_epochs: int = 30
@@ -75,6 +78,7 @@ class Recipe:
     kind_loss: float = 0.0
     sight_loss: float = 0.0
     blank: float = 0.0
+    replay: float = 0.0
     rate_steps: int = 0
     reestimate_clips: int = 0
     validate_epochs: int = 0
@@ -108,10 +112,21 @@ def _checked(kind: type, value: object, where: str) -> dict[str, Any]:
 
 
 _AT_LEAST_ONE: Final = ("patients", "unseen_patients", "step_epochs", "checkpoint_steps", "threads")
-_AT_LEAST_NONE: Final = ("reestimate_clips", "validate_epochs", "micro_batch", "margin", "rate_steps")
-_NUMBERS: Final = ("unsatisfactory", "twins", "learning_rate", "weight_decay", "warmup", "gamma", "ema", "dropout", "blank")
+_AT_LEAST_NONE: Final = ("train_clips", "reestimate_clips", "validate_epochs", "micro_batch", "margin", "rate_steps")
+_NUMBERS: Final = (
+    "unsatisfactory",
+    "twins",
+    "learning_rate",
+    "weight_decay",
+    "warmup",
+    "gamma",
+    "ema",
+    "dropout",
+    "blank",
+    "replay",
+)
 _LESSONS: Final = ("kind_loss", "sight_loss")
-_BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank")
+_BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank", "replay")
 
 
 def _usable(recipe: Recipe) -> Recipe:
@@ -143,8 +158,6 @@ def _fitting(recipe: Recipe) -> None:
     for name, known in choices.items():
         if getattr(recipe, name) not in known:
             raise ConfigError(f"{name}: one of {', '.join(one for one in known if one)} is expected")
-    if not recipe.phases:
-        raise ConfigError("phases: at least one is expected")
     if not _are_shares(recipe.shares):
         raise ConfigError(f"shares: {len(SHARES)} numbers above 0 are expected, 1 in sum")
     frames = len(recipe.spec.frame_numbers())
@@ -180,8 +193,9 @@ def load(path: Path) -> Recipe:
     raw = _checked(Recipe, _values(path), path.name)
     raw["spec"] = FrameSpec.from_json(_checked(FrameSpec, raw["spec"], "spec"))
     raw["augment"] = Strength(**_checked(Strength, raw.get("augment", {}), "augment"))
-    phases = raw["phases"] if isinstance(raw["phases"], list) else []
-    raw["phases"] = tuple(Phase(**_checked(Phase, phase, f"phases[{i}]")) for i, phase in enumerate(phases))
+    if not isinstance(raw["phases"], list):
+        raise ConfigError("phases: a list is expected; with [] nothing is trained")
+    raw["phases"] = tuple(Phase(**_checked(Phase, phase, f"phases[{i}]")) for i, phase in enumerate(raw["phases"]))
     if isinstance(raw.get("shares"), list):
         raw["shares"] = tuple(raw["shares"])
     return _usable(Recipe(**raw))

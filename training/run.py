@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from dicomqc.core.errors import ConfigError
+from dicomqc.models import registry as published
 from dicomqc.phantom import presets
 from dicomqc.phantom.plan import CinePlan
 from training import recipe as recipes
@@ -127,8 +128,7 @@ class Run:
 
     def _planned(self, name: str, seed: int, patients: int, workers: int, say: Say) -> tuple[CinePlan, ...]:
         if self.recipe.cohort and name == "training":
-            with counting("labels settled", say, name) as settled:
-                return presets.planned(self.recipe.cohort, seed, workers, settled)
+            return preset(self.recipe.cohort, seed, workers, say, name)
         return sources.simulated(seed, patients, twins=self.recipe.twins, unsatisfactory=self.recipe.unsatisfactory)
 
     def _simulated(self, name: str, seed: int, patients: int, workers: int, say: Say) -> Clips:
@@ -137,6 +137,12 @@ class Run:
             return sources.from_plans(
                 plans, self.recipe.spec, self.cache, margin=self.recipe.margin, workers=workers, progress=progress
             )
+
+
+def preset(cohort: str, seed: int, workers: int, say: Say, name: str = "") -> tuple[CinePlan, ...]:
+    """The cines of the cohort `cohort` (one of `presets.NAMES`); its labels are counted for `name` as they are settled."""
+    with counting("labels settled", say, name) as settled:
+        return presets.planned(cohort, seed, workers, settled)
 
 
 def create(
@@ -156,6 +162,8 @@ def create(
     Raises ConfigError, FileExistsError.
     """
     wanted = load(recipe)
+    if not wanted.phases and not init:
+        raise ConfigError("phases: nothing would be trained, and no --init names weights that are taken as they are")
     digest = "" if cines is None else hashlib.sha256(cines.read_bytes()).hexdigest()
     fit_seed = seed if fit_seed is None else fit_seed
     less = {"without_kind": without_kind, "without_vendor": without_vendor}
@@ -201,6 +209,19 @@ def ancestry(init: str) -> tuple[str, list[Run]]:
         since.append(reopen(Path(init)))
         init = since[-1].init
     return init, since
+
+
+def known_seeds(reference: str, registry: Path) -> set[int]:
+    """The seeds of the simulated cohorts that published weights were fitted or evaluated on, and those that they began from."""
+    found: set[int] = set()
+    while "@" in reference:
+        card = published.resolve(reference, registry).card
+        # Only simulated cohorts have an unseen one; the seed of others says nothing of patients.
+        if "unseen_seed" in card.metrics:
+            found |= {int(card.training["seed"]), int(card.metrics["unseen_seed"])}
+        found |= {int(one["seed"]) for one in card.training.get("earlier", ())}
+        reference = str(card.training.get("init", ""))
+    return found
 
 
 def record_split(run: Run, clips: Clips, split: Split) -> None:

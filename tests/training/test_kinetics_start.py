@@ -35,6 +35,12 @@ def test_a_run_begins_with_the_files_weights_and_a_fresh_last_layer(file: Path) 
     assert {k for k in start if not torch.equal(start[k], published[k])} == kinetics._OWN
 
 
+def test_kinetics_weights_are_no_judge_as_they_are(file: Path) -> None:
+    begun = run(file, normalisation="fixed")
+    with pytest.raises(ConfigError, match="have no last layer for this label"):
+        fitting._start(replace(begun, recipe=replace(begun.recipe, phases=())), file.parent)
+
+
 def test_inputs_of_another_normalisation_are_refused(file: Path) -> None:
     with pytest.raises(ConfigError, match="normalisation fixed"):
         fitting._start(run(file), file.parent)

@@ -51,6 +51,18 @@ def split(clips: Clips, seed: int, shares: Sequence[float] = SHARES) -> Split:
     return made
 
 
+def drawn(clips: Clips, part: Sequence[int], seed: int, count: int) -> tuple[int, ...]:
+    """At most `count` clips of a part, ascending: patient by patient in an order that follows from the seed, the last one cut.
+
+    It depends on nothing but the seed and who is in the part, so that every model and fit gets the same clips.
+    """
+    patients = sorted({clips.patients[i] for i in part})
+    order = np.random.default_rng([seed, 1]).permutation(len(patients))
+    turn = {patients[patient]: place for place, patient in enumerate(order)}
+    chosen = sorted(part, key=lambda i: (turn[clips.patients[i]], clips.name(i)))[:count]
+    return tuple(sorted(chosen))
+
+
 def grouped(clips: Clips) -> NDArray[np.int64]:
     """The number of each clip's group [clips]: clips that share a patient, a twin or their cached pixels belong together."""
     parent = list(range(len(clips.labels)))

@@ -51,6 +51,21 @@ def test_labels_and_kinds_are_shared_out_evenly(seed: int) -> None:
         assert sum(clips.kinds[i] == "rare" for i in indices) >= 1
 
 
+def test_patients_are_drawn_whole_up_to_a_count_and_the_same_ones_whatever_the_order_of_clips() -> None:
+    clips = replace(_clips(), ids=tuple(f"c{n:03d}" for n in range(400)))
+    part = splits.split(clips, 1).train
+    chosen = splits.drawn(clips, part, 1, 42)
+    assert len(chosen) == 42
+    assert list(chosen) == sorted(set(chosen) & set(part))
+    owned = [sum(clips.patients[i] == owner for i in chosen) for owner in _owners(clips, chosen)]
+    assert sorted(owned) == [2, *[4] * 10], "only the last patient is cut"
+    assert set(splits.drawn(clips, part, 1, 20)) < set(chosen) != set(splits.drawn(clips, part, 2, 42))
+    assert splits.drawn(clips, part, 1, 1000) == part
+    back = np.arange(400)[::-1]
+    turned = replace(clips, patients=clips.patients[::-1], ids=clips.ids[::-1])
+    assert {turned.ids[i] for i in splits.drawn(turned, back[list(part)], 1, 42)} == {clips.ids[i] for i in chosen}
+
+
 def test_the_split_follows_from_the_seed_and_not_from_the_order_of_clips() -> None:
     clips = _clips()
     assert splits.split(clips, 1) == splits.split(clips, 1)

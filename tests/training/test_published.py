@@ -1,0 +1,105 @@
+"""Weights that are judged as they are: nothing is trained, nothing is changed, and no patient that they know is a test."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from dicomqc.models import zoo
+from dicomqc.models.zoo import Architecture
+from dicomqc.sample.spec import X3D_S
+from tests.support.small_network import SmallNetwork
+from training import __main__ as program
+from training import results
+from training.recipe import load
+
+_FOLDER = Path(__file__).resolve().parents[2] / "config" / "training"
+_TAUGHT = 3
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small() -> object:
+    made = Architecture(title="small", spec=X3D_S, builder=SmallNetwork)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(zoo.ARCHITECTURES, "small", made)  # type: ignore[arg-type]
+        yield
+
+
+def _recipe(folder: Path, name: str, **more: object) -> Path:
+    recipe = yaml.safe_load((_FOLDER / "refresh.yaml").read_text(encoding="utf-8"))
+    recipe |= {"model": "small", "spec": {"kind": "3d", "step": 8, "size": 32}, "threads": 1, "reestimate_clips": 8}
+    recipe |= {"twins": 0.5, "patients": 6, "unseen_patients": 2, "shares": [0.5, 0.25, 0.25], "name": name, **more}
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    return folder / f"{name}.yaml"
+
+
+def _fit(recipe: Path, run: Path, *more: str, seed: int) -> int:
+    where = ["--recipe", str(recipe), "--run", str(run), "--seed", str(seed), "--workers", "1", "--device", "cpu"]
+    return program.main(["fit", *where, "--registry", str(recipe.parent / "models"), *more])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the seed _TAUGHT, published as own@0.1.0, and two recipes without phases."""
+    made = tmp_path_factory.mktemp("published")
+    phases = [{"frames": 4, "size": 32, "steps": 4, "batch": 4}]
+    assert _fit(_recipe(made, "taught", phases=phases), made / "runs" / "taught", seed=_TAUGHT) == 0
+    assert program.main(["evaluate", "--run", str(made / "runs" / "taught"), "--workers", "1"]) == 0
+    publish = ["publish", "--run", str(made / "runs" / "taught"), "--registry", str(made / "models")]
+    assert program.main([*publish, "--name", "own@0.1.0"]) == 0
+    _recipe(made, "as-it-is", phases=[])
+    _recipe(made, "larger", phases=[], patients=7)
+    return made
+
+
+def test_published_weights_stay_bit_for_bit_and_stand_beside_trained_ones(folder: Path, tmp_path: Path) -> None:
+    same = folder / "runs" / "same"
+    assert _fit(folder / "as-it-is.yaml", same, "--init", "own@0.1.0", seed=8) == 0
+    kept, taken = (load_file(folder / "runs" / run / "weights.safetensors") for run in ("taught", "same"))
+    assert kept.keys() == taken.keys()
+    assert all(kept[key].equal(taken[key]) for key in kept)
+    fit = json.loads((same / "fit.json").read_text(encoding="utf-8"))
+    assert (fit["steps"], fit["epochs"], fit["train_clips"]) == (0, 0, 0)
+    beside = folder / "runs" / "beside"
+    assert _fit(folder / "taught.yaml", beside, "--init", "own@0.1.0", seed=8) == 0
+    for run in (same, beside):
+        assert program.main(["evaluate", "--run", str(run), "--workers", "1"]) == 0
+    assert program.main(["compare", str(same), str(beside), "--out", str(tmp_path)]) == 0
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    first, title = text.splitlines()[0], "small (own@0.1.0 as published)"
+    assert f"{title}, not trained here: weights of own@0.1.0." in first
+    assert f"| small − {title} |" in text
+    assert f"| {title}, seed 8 | – | – | – | – | not trained here |" in text
+
+
+def test_a_runs_weights_may_be_judged_on_the_cohort_and_split_that_they_were_trained_with(folder: Path) -> None:
+    again = folder / "runs" / "again"
+    assert _fit(folder / "as-it-is.yaml", again, "--init", str(folder / "runs" / "taught"), seed=_TAUGHT) == 0
+    assert program.main(["evaluate", "--run", str(again), "--workers", "1"]) == 0
+    assert results.read(again).model == "small (taught as it was)"
+    assert (again / "predictions.csv").read_bytes() == (folder / "runs" / "taught" / "predictions.csv").read_bytes()
+
+
+def test_patients_that_the_weights_know_are_no_test_of_them(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for recipe, init in (("as-it-is", "own@0.1.0"), ("larger", str(folder / "runs" / "taught"))):
+        caplog.clear()
+        assert _fit(folder / f"{recipe}.yaml", folder / "runs" / f"known-{recipe}", "--init", init, seed=_TAUGHT) == 2
+        assert f"was fitted or evaluated on the cohort of seed {_TAUGHT}" in caplog.text
+        assert not (folder / "runs" / f"known-{recipe}" / "weights.safetensors").exists()
+
+
+def test_nothing_to_train_and_nothing_to_take_is_refused_before_a_folder_is_made(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert _fit(folder / "as-it-is.yaml", folder / "runs" / "none", seed=1) == 2
+    assert "phases: nothing would be trained" in caplog.text
+    assert not (folder / "runs" / "none").exists()
+
+
+def test_the_recipe_of_published_weights_sees_the_clips_that_the_models_of_the_comparison_see() -> None:
+    published, trained = load(_FOLDER / "published.yaml"), load(_FOLDER / "cpu" / "x3d_s.yaml")
+    assert published.phases == ()
+    for name in ("model", "spec", "cohort", "shares", "unseen_patients", "unsatisfactory", "twins", "margin"):
+        assert getattr(published, name) == getattr(trained, name), name

@@ -1,0 +1,43 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dicomqc.core.errors import ConfigError
+from training.data.cines import Clips
+from training.data.splits import Split
+from training.fitting import taught
+from training.recipe import load
+from training.run import Run
+
+_RECIPE = load(Path(__file__).resolve().parents[3] / "config" / "training" / "cpu" / "x3d_s.yaml")
+_SPLIT = Split(train=tuple(range(40)), validation=tuple(range(40, 50)), test=tuple(range(50, 60)))
+
+
+def _clips() -> Clips:
+    """Sixty clips of twenty patients; every third is unsatisfactory, and of a kind of its own."""
+    labels = (np.arange(60) % 3 == 0).astype(np.float32)
+    kinds = tuple("aorta" if label else "coronary" for label in labels)
+    patients = tuple(f"p{n // 3}" for n in range(60))
+    return Clips(frames=np.zeros((60, 1, 1, 1), np.uint8), labels=labels, patients=patients, kinds=kinds, margin=0)
+
+
+def _run(count: int, *, fit_seed: int = 1, seed: int = 5) -> Run:
+    return Run(folder=Path(), recipe=replace(_RECIPE, train_clips=count), seed=seed, fit_seed=fit_seed)
+
+
+def test_fewer_clips_are_trained_on_the_same_ones_for_every_model_and_fit_seed_and_validation_stays_whole() -> None:
+    train, validation = taught(_run(12), _clips(), _SPLIT)
+    assert len(train) == 12
+    assert set(train) < set(_SPLIT.train)
+    assert validation == _SPLIT.validation
+    other = replace(_run(12, fit_seed=2), recipe=replace(_RECIPE, train_clips=12, model="resnet18_2d", learning_rate=1.0))
+    assert taught(other, _clips(), _SPLIT) == (train, validation)
+    assert taught(_run(12, seed=6), _clips(), _SPLIT)[0] != train
+    assert taught(_run(0), _clips(), _SPLIT)[0] == taught(_run(99), _clips(), _SPLIT)[0] == _SPLIT.train
+
+
+def test_too_few_clips_to_have_both_labels_are_refused() -> None:
+    with pytest.raises(ConfigError, match="train_clips: a training part of 1 clips has no clip of one label"):
+        taught(_run(1), _clips(), _SPLIT)
