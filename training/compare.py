@@ -5,7 +5,7 @@ No ranking is claimed where an interval covers 0 or the corrected p is not small
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Final
 
 from dicomqc.core.errors import ConfigError
@@ -38,23 +38,36 @@ class Pair:
 
 
 def ordered(results: Sequence[Result]) -> list[Result]:
-    """By the paper's order of models, then by seed."""
+    """By the paper's order of models, those that were trained here first, then by seed."""
     names = list(paper.MODELS)
     place = {name: index for index, name in enumerate(names)}
-    return sorted(results, key=lambda r: (place.get(r.recipe.model, len(names)), r.recipe.name, r.seed))
+    return sorted(results, key=lambda r: (place.get(r.recipe.model, len(names)), not r.trained, r.name, r.seed))
 
 
 def first_seeds(results: Sequence[Result]) -> list[Result]:
-    """One run per recipe, that of the lowest seed, which the intervals and differences are of."""
+    """One run per recipe (or published weights), that of the lowest seed, which the intervals and differences are of."""
     found: dict[str, Result] = {}
     for result in ordered(results):
-        found.setdefault(result.recipe.name, result)
+        found.setdefault(result.name, result)
     return list(found.values())
 
 
+def foremost(results: Sequence[Result]) -> Result:
+    """The run that is shown where one is: of the last model in the paper's order that was trained here, if any was."""
+    shown = first_seeds(results)
+    return ([result for result in shown if result.trained] or shown)[-1]
+
+
+def last_of_network(results: Sequence[Result]) -> list[tuple[Result, bool]]:
+    """`first_seeds`, each with whether no more of its network follow: there the paper's row stands."""
+    shown = first_seeds(results)
+    follows = [one.recipe.model != other.recipe.model for one, other in pairwise(shown)]
+    return list(zip(shown, [*follows, True], strict=True))
+
+
 def spread(results: Sequence[Result], name: str, part: str) -> tuple[float, float, int]:
-    """The lowest and highest AUC of a recipe's seeds on a part, and how many there are."""
-    aucs = [r.metrics[part]["auc"] for r in results if r.recipe.name == name and part in r.metrics]
+    """The lowest and highest AUC of a recipe's seeds (`Result.name`) on a part, and how many there are."""
+    aucs = [r.metrics[part]["auc"] for r in results if r.name == name and part in r.metrics]
     return min(aucs), max(aucs), len(aucs)
 
 
@@ -94,7 +107,7 @@ def checked(results: Sequence[Result]) -> list[Result]:
     """The results in order. Raises ConfigError where two are the same recipe and seed."""
     seen: dict[tuple[str, int], Result] = {}
     for result in results:
-        key = (result.recipe.name, result.seed)
+        key = (result.name, result.seed)
         if key in seen:
             raise ConfigError(f"compare: {seen[key].folder} and {result.folder} are the same recipe and seed")
         seen[key] = result

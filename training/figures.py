@@ -36,7 +36,7 @@ def draw(results: Sequence[Result], folder: Path) -> dict[str, Path]:
     """Draw every figure that the runs have data for below `folder`; PNG paths by name, an SVG beside each."""
     folder.mkdir(parents=True, exist_ok=True)
     shown = compare.first_seeds(results)
-    best = shown[-1]
+    best = compare.foremost(results)
     part = best.independent or "test"
     made: dict[str, Callable[[], Figure]] = {
         "figure1": lambda: roc(shown, "test"),
@@ -67,7 +67,9 @@ def roc(results: Sequence[Result], part: str) -> Figure:
     for result in results:
         found, facts = result.parts[part], result.metrics[part]
         fpr, tpr, _ = roc_curve(found.labels, found.logits, drop_intermediate=False)
-        label = f"{result.model}: {facts['auc']:.3f} ({facts['auc_low']:.3f}–{facts['auc_high']:.3f})"
+        # A title that names weights takes a line of its own.
+        gap = " " if result.trained else "\n"
+        label = f"{result.model}:{gap}{facts['auc']:.3f} ({facts['auc_low']:.3f}–{facts['auc_high']:.3f})"
         axes.plot(fpr, tpr, label=label, linewidth=1.5)
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, linestyle="--")
     axes.set(xlabel="1 − specificity", ylabel="Sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
@@ -107,6 +109,13 @@ def confusion(result: Result, part: str) -> Figure:
     return figure
 
 
+def _taught(result: Result) -> str:
+    if not result.trained:
+        return f"weights of\n{result.origin}"
+    epochs = f"{result.fit.get('epochs', 0):.3g} epochs"
+    return f"{epochs}\non {result.drawn} clips" if result.drawn else epochs
+
+
 def workflow(result: Result) -> Figure:
     """Figure 4: how the weights came about, with this run's counts."""
     spec, parts = result.recipe.spec, result.splits
@@ -115,7 +124,7 @@ def workflow(result: Result) -> Figure:
         "Cines as DICOM\n15 fps, at least 47 frames",
         f"Frames {numbers[0]}, {numbers[1]}, … {numbers[-1]}\n{len(numbers)} × {spec.size} × {spec.size}",
         "Split by patient\n" + "\n".join(f"{name} {parts[name]['clips']:,}" for name in PARTS if name in parts),
-        f"{result.model}\n{result.fit.get('epochs', 0):.3g} epochs",
+        f"{result.network}\n{_taught(result)}",
         f"Threshold {result.metrics['threshold']:.3f}\nby F1 on validation",
         "Satisfactory: delivered\nUnsatisfactory: held back",
     ]

@@ -1,4 +1,4 @@
-"""Tables of runs that the paper has not: the graded band, vendors, and where the network looks. From run folders alone."""
+"""Tables of runs that the paper has not: training, the graded band, vendors, where the network looks. From folders alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -30,12 +30,30 @@ def vendors(runs: Sequence[Result]) -> Table:
     rows = []
     for run, part, facts in _parts(runs):
         for vendor, one in (facts.get("auc_by_vendor") or {}).items():
-            less = "not trained on" if vendor == run.without_vendor else "trained on"
+            less = "not trained on" if vendor == run.without_vendor else "trained on" if run.trained else "not trained here"
             auc = _with(one["auc"], (one["auc_low"], one["auc_high"]))
             rows.append([f"{run.model}, {part}, vendor {vendor}", _counts(one), auc, less])
     simulated = "Simulated vendors are numbers; they differ in headers and frame rates, and in nothing that is drawn."
     notes = (simulated,) if any(run.simulated for run in runs) else ()
     return Table(title="By vendor", header=["", "Clips / unsatisfactory", "AUC", "The run was"], rows=rows, notes=notes)
+
+
+def training(runs: Sequence[Result]) -> Table:
+    """How long every run was trained, and on how much, so that a reader can see what was given alike."""
+    rows = []
+    for run in runs:
+        fit = run.fit if run.trained else {}
+        cells = [number(fit.get(key), 2) for key in ("steps", "epochs", "train_clips")]
+        seconds = number(fit.get("seconds_of_last_process"), 0)
+        seconds = f"more than {seconds}" if fit.get("resumed") else seconds
+        where = f"{fit.get('device', '–')}, {fit.get('precision', '–')}" if run.trained else "not trained here"
+        rows.append([f"{run.model}, seed {run.seed}", *cells, seconds, where])
+    note = (
+        "Wall seconds of fitting with its validations, without rendering. More than: the run was stopped and went on, and the "
+        "time is that of the last process alone."
+    )
+    header = ["", "Steps", "Epochs", "Training clips", "Wall seconds", "On"]
+    return Table(title="Training", header=header, rows=rows, notes=(note,))
 
 
 def vessels(run: Result) -> Table:

@@ -54,23 +54,40 @@ def write(folders: Sequence[Path], out: Path, complexity: Path | None = None) ->
 
 
 def _opening(runs: Sequence[Result]) -> list[Block]:
-    first_seeds = compare.first_seeds(runs)
-    cut = [line for run in first_seeds for line in results.cuts(run)]
-    there = {run.recipe.model for run in first_seeds}
-    absent = [title for name, title in paper.MODELS.items() if name in paper.TABLE_2 and name not in there]
-    if len(first_seeds) > 1 and absent:
-        cut.append(f"not in this comparison: {', '.join(absent)}")
-    first = f"Cut against the paper's recipe: {'; '.join(cut)}." if cut else "The paper's recipes in full: nothing was cut."
     data = "simulated angiograms" if all(run.simulated for run in runs) else "the cines of a manifest"
     return [
-        Block(text=first),
-        Block(heading=f"{len(first_seeds)} models compared" if len(first_seeds) > 1 else f"{runs[0].model} evaluated"),
+        Block(text=_cut(compare.first_seeds(runs))),
+        Block(heading=_heading(compare.first_seeds(runs))),
         Block(
             text=f"On {data}. Unsatisfactory is the positive class. Intervals are of 95 %, by drawing patients 2,000 times; "
             "thresholds and temperature were frozen on validation before the test part was read. "
-            f"Runs: {', '.join(f'{run.recipe.name} (seed {run.seed})' for run in runs)}."
+            f"Runs: {', '.join(f'{run.name} (seed {run.seed})' for run in runs)}."
         ),
     ]
+
+
+def _cut(first_seeds: Sequence[Result]) -> str:
+    """What was cut against the paper's recipe, and which weights were not trained here at all."""
+    cut = [line for run in first_seeds for line in results.cuts(run)]
+    trained = {run.recipe.model for run in first_seeds if run.trained}
+    absent = [title for name, title in paper.MODELS.items() if name in paper.TABLE_2 and name not in trained]
+    if trained and len(first_seeds) > 1 and absent:
+        cut.append(f"not in this comparison: {', '.join(absent)}")
+    found = [f"Cut against the paper's recipe: {'; '.join(cut)}."] if cut else []
+    if trained and not cut:
+        found.append("The paper's recipes in full: nothing was cut.")
+    found += [f"{run.model}, not trained here: weights of {run.origin}." for run in first_seeds if not run.trained]
+    return " ".join(found)
+
+
+def _heading(first_seeds: Sequence[Result]) -> str:
+    trained = [run for run in first_seeds if run.trained]
+    if len(first_seeds) == 1:
+        return f"{first_seeds[0].model} evaluated"
+    others = len(first_seeds) - len(trained)
+    beside = f"{others} set{'s' if others > 1 else ''} of weights that were not trained here"
+    models = f"{len(trained)} model{'s' if len(trained) > 1 else ''}"
+    return " and ".join([*([models] if trained else []), *([beside] if others else [])]) + " compared"
 
 
 def _body(runs: Sequence[Result], counted: Sequence[dict[str, object]], drawn: dict[str, Path]) -> list[Block]:
@@ -78,6 +95,7 @@ def _body(runs: Sequence[Result], counted: Sequence[dict[str, object]], drawn: d
         *(tables.table_1(run) for run in compare.first_seeds(runs)[-1:]),
         tables.table_2(runs, "test"),
         tables.differences(runs, "test"),
+        group_tables.training(runs),
         tables.table_3(runs, counted),
         *tables.independent(runs),
         tables.operating_points(runs),

@@ -29,13 +29,41 @@ class Result:
     table1: Mapping[str, Any] | None
     sanity: Mapping[str, Any] | None
     simulated: bool
+    init: str = ""
     without_kind: str = ""
     without_vendor: str = ""
 
     @property
-    def model(self) -> str:
+    def trained(self) -> bool:
+        """Whether anything was trained here; else the weights are those of `init`, as they were."""
+        return bool(self.recipe.phases)
+
+    @property
+    def origin(self) -> str:
+        """What `init` names, without the folder of a run."""
+        return Path(self.init).name
+
+    @property
+    def name(self) -> str:
+        """What tells the run from others of another seed: the recipe's name, and whose the weights are that it only judges."""
+        return self.recipe.name if self.trained else f"{self.recipe.name} {self.origin}"
+
+    @property
+    def network(self) -> str:
         """The network's name for people."""
         return paper.MODELS.get(self.recipe.model, self.recipe.model)
+
+    @property
+    def model(self) -> str:
+        """The row's title: the network, and whose weights it has where they were not trained here."""
+        as_is = "as published" if "@" in self.origin else "as it was"
+        return self.network if self.trained else f"{self.network} ({self.origin} {as_is})"
+
+    @property
+    def drawn(self) -> str:
+        """How many clips of the training part were trained on, such as "240 of 726"; nothing where it was all of them."""
+        part, taught = self.splits.get("train", {}).get("clips", 0), self.fit.get("train_clips", 0)
+        return f"{taught:,} of {part:,}" if taught < part else ""
 
     @property
     def independent(self) -> str | None:
@@ -64,6 +92,7 @@ def read(folder: Path) -> Result:
         table1=_json(folder / TABLE_1),
         sanity=_json(folder / SANITY),
         simulated=run.manifest is None,
+        init=run.init,
         without_kind=run.without_kind,
         without_vendor=run.without_vendor,
     )
@@ -75,7 +104,9 @@ def _json(path: Path) -> dict[str, Any] | None:
 
 
 def cuts(result: Result) -> list[str]:
-    """What a run has less of than the paper's recipe; empty for the full one."""
+    """What a run has less of than the paper's recipe; empty for the full one, and for weights that were not trained here."""
+    if not result.trained:
+        return []
     recipe, found = result.recipe, _left_out(result)
     expected = paper.RECIPES.get(recipe.model)
     if expected is None:
@@ -87,13 +118,24 @@ def cuts(result: Result) -> list[str]:
         found.append(f"learning rate {recipe.learning_rate:g}, weight decay {recipe.weight_decay:g}")
     if any(phase.batch != batch for phase in recipe.phases):
         found.append(f"batches of {', '.join(str(phase.batch) for phase in recipe.phases)} instead of {batch}")
+    found += _less_taught(result)
+    return [f"{result.model}: {', '.join(found)}"] if found else []
+
+
+def _less_taught(result: Result) -> list[str]:
+    """Fewer passes over fewer clips than the paper's, or other first weights."""
+    found = []
     epochs = result.fit.get("epochs", 0)
     if epochs <= paper.EPOCHS:
         found.append(f"{epochs:g} epochs instead of more than {paper.EPOCHS}")
     clips = result.fit.get("cohort_clips", 0)
     if clips < paper.CLIPS:
         found.append(f"{clips} clips instead of {paper.CLIPS:,}")
-    return [f"{result.model}: {', '.join(found)}"] if found else []
+    if result.drawn:
+        found.append(f"{result.drawn} training clips")
+    if result.init:
+        found.append(f"begun at {result.origin} instead of fresh weights")
+    return found
 
 
 def _left_out(result: Result) -> list[str]:

@@ -77,7 +77,7 @@ def _printed(values: Sequence[float] | None) -> list[str]:
 
 
 def table_2(runs: Sequence[Result], part: str) -> Table:
-    """Every model on a part with intervals, the paper's row beneath each."""
+    """Every model on a part with intervals, the paper's row beneath."""
     return _performance(runs, part, f"Table 2. Performance on the {part} part", paper.TABLE_2, paper.FOOTNOTES["table2"])
 
 
@@ -96,12 +96,13 @@ def _performance(
     runs: Sequence[Result], part: str, title: str, printed: Mapping[str, Sequence[float]], notes: tuple[str, ...]
 ) -> Table:
     rows = []
-    for run in compare.first_seeds(runs):
+    for run, last in compare.last_of_network(runs):
         facts = run.metrics[part]
-        low, high, count = compare.spread(runs, run.recipe.name, part)
-        seeds = f"{low:.3f}–{high:.3f} of {count}" if count > 1 else "one seed"
+        low, high, count = compare.spread(runs, run.name, part)
+        seeds = f"{low:.3f}–{high:.3f} of {count}" if count > 1 else "one seed" if run.trained else "not trained here"
         rows.append([f"{run.model}, ours", *_figures(facts), f"{facts['clips']:,} / {facts['unsatisfactory']:,}", seeds])
-        rows.append([f"{run.model}, paper", *_printed(printed.get(run.recipe.model)), "", ""])
+        if last:
+            rows.append([f"{run.network}, paper", *_printed(printed.get(run.recipe.model)), "", ""])
     header = ["", *_NAMES, "Clips / unsatisfactory", "AUC over seeds"]
     return Table(title=title, header=header, rows=rows, notes=notes)
 
@@ -121,9 +122,11 @@ def differences(runs: Sequence[Result], part: str) -> Table:
         ]
         for pair in found
     ]
-    notes = ("No ranking is claimed where the interval covers 0 or Holm's p is 0.05 or more.",)
+    notes: tuple[str, ...] = ("No ranking is claimed where the interval covers 0 or Holm's p is 0.05 or more.",)
     if not found:
         notes = ("There is no second model on the same clips, so that nothing is compared.",)
+    elif any(not one.trained for pair in found for one in (pair.one, pair.other)):
+        notes += ("Weights that were not trained here saw other clips: such a difference is one of weights, not of models.",)
     header = ["Pair", "Difference of AUC", "p", "p, Holm", "p, DeLong clustered", "p, DeLong plain", "Verdict"]
     return Table(title=f"Differences on the {part} part", header=header, rows=rows, notes=notes)
 
@@ -131,13 +134,13 @@ def differences(runs: Sequence[Result], part: str) -> Table:
 def table_3(runs: Sequence[Result], counted: Sequence[Mapping[str, Any]]) -> Table:
     """Complexity and speed, from `complexity`'s JSON where it was given; rows without it have the paper's numbers only."""
     rows = []
-    for run in compare.first_seeds(runs):
+    for run in (one for one, last in compare.last_of_network(runs) if last):
         mine = [row for row in counted if row["name"] == run.recipe.model] or [{}]
         for row in mine:
             parameters, macs = row.get("parameters"), row.get("macs")
             rows.append(
                 [
-                    f"{run.model}, ours{', ' + str(row['engine']) if row.get('engine') else ''}",
+                    f"{run.network}, ours{', ' + str(row['engine']) if row.get('engine') else ''}",
                     "–" if parameters is None else f"{parameters / 1e6:.2f}",
                     "–" if macs is None else f"{macs / 1e9:.2f}",
                     number(row.get("fps"), 1),
@@ -145,7 +148,7 @@ def table_3(runs: Sequence[Result], counted: Sequence[Mapping[str, Any]]) -> Tab
                 ]
             )
         printed = paper.TABLE_3.get(run.recipe.model)
-        rows.append([f"{run.model}, paper", *(["–"] * 4 if printed is None else [f"{v:g}" for v in printed])])
+        rows.append([f"{run.network}, paper", *(["–"] * 4 if printed is None else [f"{v:g}" for v in printed])])
     header = ["", "Parameters (M)", "MAC (G)", "FPS", "ms per clip"]
     return Table(title="Table 3. Complexity and speed", header=header, rows=rows, notes=paper.FOOTNOTES["table3"])
 

@@ -20,14 +20,26 @@ from training.run import Run
 _SHIPPED = Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s.yaml"
 
 
-def _run(folder: Path, name: str, seed: int, noise: float, *, epochs: int = 105, clips: int = 1037) -> Path:
+def _run(
+    folder: Path,
+    name: str,
+    seed: int,
+    noise: float,
+    *,
+    epochs: int = 105,
+    clips: int = 1037,
+    taught: int = 700,
+    base: Path = _SHIPPED,
+    init: str = "",
+) -> Path:
     """An evaluated run folder of a made-up network: its logits are the label and noise, its clips are always the same."""
     folder.mkdir()
-    (folder / "own.yaml").write_text(yaml.safe_dump({"base": str(_SHIPPED), "name": name}), encoding="utf-8")
+    (folder / "own.yaml").write_text(yaml.safe_dump({"base": str(base), "name": name}), encoding="utf-8")
     recipe = load(folder / "own.yaml")
     write(recipe, folder / "recipe.yaml")
-    (folder / "run.json").write_text(json.dumps({"seed": seed}), encoding="utf-8")
-    fit = {"epochs": epochs, "cohort_clips": clips, "train_clips": 700}
+    (folder / "run.json").write_text(json.dumps({"seed": seed, "init": init}), encoding="utf-8")
+    fit = {"epochs": epochs, "cohort_clips": clips, "train_clips": taught, "steps": 240, "device": "cpu", "precision": "fp32"}
+    fit |= {"seconds_of_last_process": 1234.5, "resumed": epochs < 3}
     (folder / "fit.json").write_text(json.dumps(fit), encoding="utf-8")
     shared = np.random.default_rng(0)
     labels = (shared.random(200) < 0.3).astype(np.float32)
@@ -47,6 +59,7 @@ def _run(folder: Path, name: str, seed: int, noise: float, *, epochs: int = 105,
     predictions.write(folder / "predictions.csv", parts)
     _write_examples(folder / "examples.npz", made, ranges["unseen"], parts["unseen"], frozen["threshold"])
     split = {n: {"clips": len(r), "unsatisfactory": int(labels[list(r)].sum())} for n, r in ranges.items() if n != "unseen"}
+    split["train"] = {"clips": 700, "unsatisfactory": 120}
     (folder / "splits.json").write_text(json.dumps(split), encoding="utf-8")
     return folder
 
@@ -103,6 +116,42 @@ def test_full_recipes_say_that_nothing_was_cut(runs: list[Path], tmp_path: Path)
     assert text.startswith("The paper's recipes in full: nothing was cut.\n")
     assert "of 2 |" in text, "both seeds of one recipe are in its row"
     assert "nothing is compared" in text
+
+
+def test_weights_that_were_not_trained_here_are_a_row_apart_and_do_not_read_as_the_papers_recipe(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    published = _SHIPPED.parent / "published.yaml"
+    few = _run(tmp_path / "few", "few", 1, 1.0, epochs=2, taught=240)
+    begun = _run(tmp_path / "begun", "begun", 1, 1.0, init="x3d-s-demo@1.0.0")
+    taken = [
+        _run(tmp_path / version, "as-published", 1, 0.4, base=published, init=f"x3d-s-demo@{version}")
+        for version in ("1.0.0", "2.0.0")
+    ]
+    assert program.main(["compare", *map(str, [*taken, few, begun]), "--out", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    first = text.splitlines()[0]
+    assert "2 epochs instead of more than 100, 240 of 700 training clips;" in first
+    assert "clips instead of 1,037" not in first, "validation and test are whole"
+    assert "X3D-S: begun at x3d-s-demo@1.0.0 instead of fresh weights" in first
+    title = "X3D-S (x3d-s-demo@2.0.0 as published)"
+    assert first.endswith(f"{title}, not trained here: weights of x3d-s-demo@2.0.0.")
+    assert "## 2 models and 2 sets of weights that were not trained here compared" in text
+    rows = [line.split(" | ")[0] for line in text.partition("## Table 2")[2].partition("Note:")[0].splitlines()[4:]]
+    earlier = title.replace("2.0.0", "1.0.0")
+    ours = [f"| {one}, ours" for one in ("X3D-S", "X3D-S", earlier, title)]
+    assert [row for row in rows if row] == [*ours, "| X3D-S, paper"], "the paper's row stands once, below"
+    assert f"| {earlier} − {title} |" in text
+    assert "such a difference is one of weights, not of models" in text
+    assert "| X3D-S, seed 1 | 240 | 2 | 240 | more than 1234 | cpu, fp32 |" in text
+    assert "| X3D-S, seed 1 | 240 | 105 | 700 | 1234 | cpu, fp32 |" in text
+    shown = compare.foremost(compare.checked([results.read(run) for run in [*taken, few]]))
+    assert shown.recipe.name == "few", "figures of one run are of one that was trained"
+    assert program.main(["compare", str(taken[0]), "--out", str(tmp_path / "alone")]) == 0
+    alone = (tmp_path / "alone" / "report.md").read_text(encoding="utf-8")
+    assert alone.startswith(f"{earlier}, not trained here: weights of x3d-s-demo@1.0.0.\n")
+    assert "paper's recipe" not in alone
+    assert "nothing was cut" not in alone
 
 
 def test_figures_are_drawn_again_to_the_same_bytes(runs: list[Path], tmp_path: Path) -> None:
