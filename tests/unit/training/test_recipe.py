@@ -93,6 +93,24 @@ def test_the_papers_recipes_are_its_own(name: str) -> None:
     assert recipe.ema == recipe.kind_loss == recipe.warmup == 0
 
 
+@pytest.mark.parametrize("name", _PAPER)
+def test_two_cores_take_the_papers_cohort_and_the_same_part_of_it_for_every_model(name: str) -> None:
+    full, cut = load(_FOLDER / f"{name}.yaml"), load(_FOLDER / "cpu" / f"{name}.yaml")
+    assert (cut.cohort, cut.train_clips, cut.unseen_patients, cut.twins) == ("table1", 240, 24, 0.0)
+    assert (cut.model, cut.spec, cut.shares, cut.unsatisfactory) == (full.model, full.spec, full.shares, full.unsatisfactory)
+    assert full.train_clips == 0
+
+
+@pytest.mark.parametrize(("phases", "says"), [("4", "a list is expected"), ("[4]", r"phases\[0\]: a mapping")])
+def test_phases_are_a_list_of_phases(tmp_path: Path, phases: str, says: str) -> None:
+    base = f"base: {_FOLDER / 'x3d_s.yaml'}\n"
+    (tmp_path / "recipe.yaml").write_text(f"{base}phases: {phases}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=says):
+        load(tmp_path / "recipe.yaml")
+    (tmp_path / "recipe.yaml").write_text(f"{base}phases: []\n", encoding="utf-8")
+    assert load(tmp_path / "recipe.yaml").phases == ()
+
+
 def test_a_resolved_recipe_reads_back_equal_and_a_base_is_overruled_key_by_key(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(_SHIPPED.read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "own.yaml").write_text("base: base.yaml\nname: own\naugment: {flip: 0.25}\n", encoding="utf-8")
