@@ -67,8 +67,7 @@ def _phantom(options: argparse.Namespace, say: Say) -> None:
 
 def _plans(options: argparse.Namespace, say: Say) -> tuple[CinePlan, ...]:
     if options.cohort:
-        with counting("labels settled", say) as progress:
-            return presets.planned(options.cohort, options.seed, options.workers, progress)
+        return runs.preset(options.cohort, options.seed, options.workers, say)
     if not 0.0 <= options.twins < 1.0:
         raise ConfigError("twins: a number of at least 0 and below 1 is expected")
     return sources.simulated(
@@ -85,9 +84,11 @@ def _add_stream(added: argparse.ArgumentParser, say: Say) -> None:
     who.add_argument("--run", type=Path, help="an evaluated run")
     who.add_argument("--weights", metavar="NAME@VERSION", help="published weights, in the node's engine")
     added.add_argument("--seed", type=int, required=True, help="of a cohort that the weights do not know")
-    added.add_argument("--patients", type=int, required=True)
+    size = added.add_mutually_exclusive_group(required=True)
+    size.add_argument("--patients", type=int, default=0, help="of a cohort like that of the weights' recipe")
+    size.add_argument("--cohort", choices=presets.NAMES, default="", help="a cohort by name, without what the node refuses")
     added.add_argument("--registry", type=Path, default=registry.shipped(), help="of --weights and of what a run began from")
-    added.add_argument("--out", type=Path, help="default RUN/stream-SEED, or runs/NAME-VERSION/stream-SEED")
+    added.add_argument("--out", type=Path, help="default RUN/stream-[COHORT-]SEED, or below runs/NAME-VERSION")
     added.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     added.set_defaults(does=lambda options: _stream(options, say))
 
@@ -98,8 +99,8 @@ def _stream(options: argparse.Namespace, say: Say) -> None:
         judge = judges.of_run(runs.reopen(options.run), precision.device(options.device), options.registry)
     else:
         judge = judges.of_version(options.weights, options.registry, options.device)
-    out = options.out or folder / f"stream-{options.seed}"
-    found = stream(judge, options.seed, options.patients, out, options.workers, say)
+    out = options.out or folder / "-".join(filter(None, ("stream", options.cohort, str(options.seed))))
+    found = stream(judge, options.seed, options.patients, out, options.workers, say, cohort=options.cohort)
     shown = {name: value for name, value in found[PART].items() if not isinstance(value, dict)}
     say(f"stream: {json.dumps(shown)}")
     say(f"written: {out}")

@@ -23,7 +23,7 @@ from training.evaluate import figures
 from training.judges import Judge
 from training.predictions import Predictions
 from training.progress import Note, Say, counting
-from training.run import METRICS, PREDICTIONS
+from training.run import METRICS, PREDICTIONS, preset
 
 PART: Final = "stream"
 SEEN: Final = "seen.csv"
@@ -34,14 +34,20 @@ _POINTS: Final = ("threshold", "threshold_specificity_95")
 Shot = tuple[NDArray[np.uint8], dict[str, str]]
 
 
-def stream(judge: Judge, seed: int, patients: int, folder: Path, workers: int, say: Say) -> dict[str, Any]:
+def stream(judge: Judge, seed: int, patients: int, folder: Path, workers: int, say: Say, *, cohort: str = "") -> dict[str, Any]:
     """Score the cohort that the judge's recipe makes of `seed`; predictions.csv, seen.csv and metrics.json in `folder`.
 
-    Raises ConfigError for patients that the weights know, and where `folder` holds another stream.
+    `cohort`: the name of a preset that is taken instead; `patients` says nothing then. Raises ConfigError for patients that
+    the weights know, and where `folder` holds another stream.
     """
-    plans = sources.simulated(seed, patients, twins=judge.twins, unsatisfactory=judge.unsatisfactory)
+    if cohort:
+        plans = tuple(plan for plan in preset(cohort, seed, workers, say, PART) if plan.eligible)
+        patients = len({plan.patient_id for plan in plans})
+    else:
+        plans = sources.simulated(seed, patients, twins=judge.twins, unsatisfactory=judge.unsatisfactory)
     judge.refuse_known(plans)
-    _open(folder, judge, seed, patients)
+    asked: dict[str, Any] = {"seed": seed, "patients": patients, **({"cohort": cohort} if cohort else {})}
+    _open(folder, judge, asked)
     done = _kept(folder, judge.batch, len(plans))
     if done:
         say(f"{folder}: {done} of {len(plans)} clips are scored already")
@@ -50,20 +56,20 @@ def stream(judge: Judge, seed: int, patients: int, folder: Path, workers: int, s
     part = predictions.read(folder / PREDICTIONS)[PART]
     with (folder / SEEN).open(newline="", encoding="utf-8") as handle:
         seen = {row["clip"]: row for row in csv.DictReader(handle)}
-    found: dict[str, Any] = {"weights": judge.name, "weights_sha256": judge.weights_sha256, "seed": seed, "patients": patients}
+    found: dict[str, Any] = {"weights": judge.name, "weights_sha256": judge.weights_sha256, **asked}
     found |= {**judge.frozen, PART: {**figures(part, judge.frozen, seed), **_groups(part, seen, judge, seed)}}
     (folder / METRICS).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found
 
 
-def _open(folder: Path, judge: Judge, seed: int, patients: int) -> None:
+def _open(folder: Path, judge: Judge, asked: Mapping[str, Any]) -> None:
     """Begin or go on with a stream; one of other weights, patients, frames or code is refused, not overwritten."""
+    # A cohort by name has its own.
+    shares = {} if "cohort" in asked else {"twins": judge.twins, "unsatisfactory": judge.unsatisfactory}
     facts = {
         "weights_sha256": judge.weights_sha256,
-        "seed": seed,
-        "patients": patients,
-        "twins": judge.twins,
-        "unsatisfactory": judge.unsatisfactory,
+        **asked,
+        **shares,
         "spec": judge.spec.digest(),
         "simulator": sources.simulator(),
     }
@@ -72,7 +78,7 @@ def _open(folder: Path, judge: Judge, seed: int, patients: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     elif (kept := json.loads(path.read_text(encoding="utf-8"))) != facts:
-        other = ", ".join(name for name, value in facts.items() if kept.get(name) != value)
+        other = ", ".join(name for name in {**facts, **kept} if kept.get(name) != facts.get(name))
         raise ConfigError(f"{folder} holds a stream that differs in {other}; remove it or choose another --out")
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dicomqc.core.verdict import Mode, Verdict
 from dicomqc.models import registry, zoo
 from dicomqc.models.zoo import Architecture
-from dicomqc.phantom import cohort, files
+from dicomqc.phantom import cohort, files, presets
 from dicomqc.sample.spec import X3D_S
 from dicomqc.score.engine import open_scorer
 from dicomqc.score.files import score_files
@@ -199,3 +199,19 @@ def test_published_weights_say_in_a_stream_what_the_node_says_of_the_files(tmp_p
     assert dict(zip(part.clips, part.logits, strict=True)) == pytest.approx(judged, abs=2e-3)
     found = json.loads((tmp_path / "stream" / "metrics.json").read_text(encoding="utf-8"))
     assert found["threshold"] == found["stream"]["threshold"] == loaded.version.card.threshold
+
+
+def test_a_cohort_by_name_is_streamed_without_what_the_node_refuses(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(presets, "_SMALL_PATIENTS", 2)
+    asked = ["stream", "--run", str(run.folder), "--seed", str(_SEED), "--workers", "1"]
+    assert program.main([*asked, "--cohort", "small"]) == 0
+    folder = run.folder / f"stream-small-{_SEED}"
+    plans = presets.planned("small", _SEED)
+    assert _said(folder / "predictions.csv").clips == tuple(sorted(plan.sop_instance_uid for plan in plans if plan.eligible))
+    assert not all(plan.eligible for plan in plans)
+    facts = json.loads((folder / "stream.json").read_text(encoding="utf-8"))
+    assert (facts["cohort"], facts["seed"], facts["patients"]) == ("small", _SEED, 2)
+    assert program.main([*asked, "--patients", "2", "--out", str(folder)]) == 2
+    assert "holds a stream that differs in twins, unsatisfactory, cohort" in caplog.text
