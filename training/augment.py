@@ -4,13 +4,18 @@ Everything runs on the device of the batch and follows from the generator given,
 """
 
 from dataclasses import dataclass
+from typing import Final
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
 from training.data.cines import Clips
+
+_SWAY: Final = (4.0, 4.0, 1.5)  # pixels of the cached size, and degrees
+_SWAY_NOISE: Final = (0.3, 8.0)  # grey levels at the cached size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,3 +92,20 @@ def _blur(clip: torch.Tensor, sigma: float) -> torch.Tensor:
         padded = functional.pad(clip[:, None], edges, mode="replicate")[:, 0]
         clip = sum(weight * padded.narrow(axis, tap, clip.shape[axis]) for tap, weight in enumerate(shares))
     return clip
+
+
+def sway(frames: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Frames uint8 [T,S,S] moved as one rigid picture each, under fresh noise: a picture that is held has none of its own."""
+    count, size = len(frames), frames.shape[1]
+    sigma = float(np.exp(rng.uniform(*np.log(_SWAY_NOISE))))
+    reach = rng.uniform(0.0, 1.0, 3) * _SWAY
+    phases, paces = rng.uniform(0.0, 2.0 * np.pi, 3), rng.uniform(0.1, 1.2, 3)
+    ways = reach * np.sin(phases + np.arange(count)[:, None] * paces)
+    grain = rng.standard_normal(frames.shape, dtype=np.float32) * np.float32(sigma)
+    made = np.empty_like(frames)
+    for place, (right, down, turn) in enumerate(ways.tolist()):
+        matrix = cv2.getRotationMatrix2D((size / 2, size / 2), turn, 1.0)
+        matrix[:, 2] += right, down
+        moved = cv2.warpAffine(frames[place].astype(np.float32), matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
+        made[place] = np.clip(np.rint(moved + grain[place]), 0.0, 255.0)
+    return made

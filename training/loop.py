@@ -21,8 +21,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dicomqc.core.errors import ConfigError, DicomQCError
 from dicomqc.sample.tensor import normalise
-from training import blank, checkpoint, distributed, metrics, network, precision, schedule
-from training.augment import augment, draw
+from training import batches, checkpoint, distributed, metrics, network, precision, schedule
+from training.batches import NO_KIND, Batch
 from training.checkpoint import BEST, State
 from training.clock import NO_END, Clock
 from training.data.cines import Clips
@@ -33,8 +33,6 @@ from training.schedule import Step
 _CPU: Final = torch.device("cpu")
 _LONGEST_GRADIENT: Final = 5.0
 _NORM_BATCH: Final = 8
-_BLANK: Final = -1
-_NO_KIND: Final = -100
 BATCH: Final = 8  # clips that are scored at once
 
 
@@ -199,14 +197,8 @@ def _step(run: Fit, state: State, step: Step) -> float:
     torch.manual_seed(seed * 1_000_003 + step.number + 7_919 * here.rank)
     state.model.train()
     state.optimiser.zero_grad(set_to_none=True)
-    grey = augment(
-        draw(run.clips, mine, frames=step.phase.frames, rng=rng).to(run.device), step.phase.size, recipe.augment, rng
-    )
-    blanks = rng.random(len(mine)) < recipe.blank if recipe.blank > 0 else np.zeros(len(mine), bool)
-    for place in np.flatnonzero(blanks):
-        grey[place] = torch.from_numpy(blank.cine(step.phase.frames, step.phase.size, rng)).to(grey)
-    # Its number stands for a clip's place: there is none for what was never a clip.
-    total = _gradients(run, state, grey, np.where(blanks, _BLANK, mine), len(step.indices) / here.size)
+    batch = batches.make(recipe, run.clips, mine, step.phase, kinds=run.kinds, rng=rng, device=run.device)
+    total = _gradients(run, state, batch, len(step.indices) / here.size)
     norm = float(nn.utils.clip_grad_norm_(state.model.parameters(), _LONGEST_GRADIENT))
     if not (math.isfinite(total) and math.isfinite(norm)):
         raise Diverged(
@@ -218,50 +210,44 @@ def _step(run: Fit, state: State, step: Step) -> float:
     return total
 
 
-def _gradients(run: Fit, state: State, grey: torch.Tensor, mine: NDArray[np.int64], share: float) -> float:
+def _gradients(run: Fit, state: State, batch: Batch, share: float) -> float:
     """Add up the gradients of this process's clips in micro-batches; returns their part of the loss.
 
     `share` is the mean number of clips of a process: processes' gradients are averaged, and so become the batch's mean.
     """
-    total, size = 0.0, run.recipe.micro_batch or len(mine)
-    for start in range(0, len(mine), size):
-        indices = mine[start : start + size]
-        ends = start + size >= len(mine)
+    count = len(batch.grey)
+    total, size = 0.0, run.recipe.micro_batch or count
+    for start in range(0, count, size):
+        part = batch.part(start, start + size)
+        ends = start + size >= count
         # The processes need to agree only once a step.
         with state.replica.no_sync() if isinstance(state.replica, DistributedDataParallel) and not ends else nullcontext():
             with precision.autocast(run.device):
-                outputs = state.replica(_input(grey[start : start + size], run.recipe)).float()
-            loss = _loss(run, outputs, indices) * (len(indices) / share)
+                outputs = state.replica(_input(part.grey, run.recipe)).float()
+            loss = _loss(run, outputs, part) * (len(part.grey) / share)
             loss.backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
     return total
 
 
-def _loss(run: Fit, outputs: torch.Tensor, indices: NDArray[np.int64]) -> torch.Tensor:
+def _loss(run: Fit, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
     labels = run.clips.labels[run.train]
     # The one means against imbalance: unsatisfactory clips weigh as much as the others in sum.
     weight = torch.tensor(float((labels == 0).sum() / max((labels == 1).sum(), 1)), device=outputs.device)
-    # A blank one is unsatisfactory, of no kind, and nothing is seen in it.
-    own = indices != _BLANK
-    targets = torch.from_numpy(np.where(own, run.clips.labels[indices], np.float32(1.0))).to(outputs.device)
-    loss = functional.binary_cross_entropy_with_logits(outputs[:, 0], targets, pos_weight=weight)
-    if run.kinds and own.any():
+    loss = functional.binary_cross_entropy_with_logits(outputs[:, 0], batch.targets, pos_weight=weight)
+    if run.kinds and bool((batch.kinds != NO_KIND).any()):
         # What a clip shows teaches more than whether it will do; the outputs for it are dropped after training.
-        kinds = [run.kinds.index(run.clips.kinds[i]) if i != _BLANK else _NO_KIND for i in indices]
-        said = functional.cross_entropy(
-            outputs[:, 1 : 1 + len(run.kinds)], torch.tensor(kinds, device=outputs.device), ignore_index=_NO_KIND
-        )
+        said = functional.cross_entropy(outputs[:, 1 : 1 + len(run.kinds)], batch.kinds, ignore_index=NO_KIND)
         loss = loss + run.recipe.kind_loss * said
     if run.sight:
-        windows = [run.clips.windows[i] if i != _BLANK else 0.0 for i in indices]
-        loss = loss + run.recipe.sight_loss * _sight(outputs[:, -1], torch.tensor(windows, device=outputs.device))
+        loss = loss + run.recipe.sight_loss * _sight(outputs[:, -1], batch.windows)
     return loss
 
 
 def _sight(outputs: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
     """The squared error of the share of the tree that is seen [B], over the clips that have one."""
     said = torch.isfinite(windows)
-    return functional.mse_loss(outputs[said].sigmoid(), windows[said].float(), reduction="sum") / len(windows)
+    return functional.mse_loss(outputs[said].sigmoid(), windows[said], reduction="sum") / len(windows)
 
 
 def _average(recipe: Recipe, state: State, number: int) -> None:

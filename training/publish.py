@@ -29,9 +29,9 @@ NOT_DECLARED: Final = (
 )
 # What the simulator draws from, for the card; docs/phantom.md has all of it.
 GENERATOR: Final = {
-    "display": "gamma 0.5 to 2 or a random monotone curve; grey mean 70 to 160, spread 14 to 80",
-    "noise": "0.6 to 10.5 grey levels before blur, white to coloured, half of it filtered over time",
-    "blur": "0 to 1.6 px at 512, sharpened or not",
+    "display": "gamma 0.5 to 2 or a random monotone curve; grey mean 70 to 160, spread 12 to 80",
+    "noise": "0.3 to 10.5 grey levels before blur, white to coloured, half of it filtered over time",
+    "blur": "0 to 2 px at 512, sharpened or not",
     "compression": "a third of the cines through JPEG of quality 40 to 100",
     "vessels": "a full 3 mm vessel takes 4 to 100 % of the display's range",
     "field": "150 to 250 mm, 0 to 4 shutters, soft or sharp",
@@ -39,8 +39,8 @@ GENERATOR: Final = {
     "label": "satisfactory from 60 % of the native tree above 1 mm seen in 5 of 16 frames",
 }
 LIMITS: Final = (
-    "Never validated on patients. Not simulated: occlusions, collaterals, biplane and rotational runs, children, anomalous "
-    "coronary origins; of devices only a few."
+    "Never validated on patients. Not simulated: biplane and rotational runs, children, anomalous coronary origins, "
+    "aneurysms; of devices only a few."
 )
 _GOLDEN_SIZE: Final = 256
 _GOLDEN_SEED: Final = 47

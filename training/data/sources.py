@@ -138,6 +138,7 @@ def rendered(plan: CinePlan, spec: FrameSpec) -> tuple[NDArray[np.uint8], dict[s
         "graded": "graded" if seen.graded else "",
         "window": f"{seen.window:.4f}",
         "run": f"{seen.run:.4f}",
+        "shares": " ".join(f"{share:.4f}" for share in seen.shares),
         "near": ";".join(near_misses(plan)) if seen.satisfactory else "",
     }
     return resize(shown(plan, numbers), spec.size), facts
@@ -147,7 +148,8 @@ def near_misses(plan: CinePlan) -> tuple[str, ...]:
     """What makes a cine that came out satisfactory resemble one that did not, as far as plan and scene tell."""
     if plan.kind is not Kind.CORONARY:
         return (f"meant {plan.kind.value}",)
-    built, found = scene.build(plan), [] if plan.cause is None else [f"twin of {plan.cause.value}"]
+    built = scene.build(plan)
+    found = [*([] if plan.cause is None else [f"twin of {plan.cause.value}"]), *built.present]
     if built.covers is not None:
         found.append("implant beside the vessels")
     ways = [built.motion.table_px((number - 1) / plan.frame_rate_hz) for number in sight.SAMPLED]

@@ -47,11 +47,11 @@ def test_a_recipe_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ("patients: 1130", "patients: -1", "patients"),
-        ("patients: 1130", "patients: x", "patients"),
-        ("steps: 150", "steps: 0", "phases[0]: steps or epochs"),
-        ("steps: 150", "steps: 150, epochs: 2", "phases[0]: steps or epochs"),
-        ("steps: 150", "steps: x", "phases[0].steps"),
+        ("patients: 1400", "patients: -1", "patients"),
+        ("patients: 1400", "patients: x", "patients"),
+        ("steps: 1000", "steps: 0", "phases[0]: steps or epochs"),
+        ("steps: 1000", "steps: 1000, epochs: 2", "phases[0]: steps or epochs"),
+        ("steps: 1000", "steps: x", "phases[0].steps"),
         ("frames: 8", "frames: 17", "phases[0].frames: the spec has 16"),
         ("schedule: carry", "schedule: other", "schedule: one of carry, paper"),
         ("ema: 0.99", "ema: 1.0", "ema: a number of at least 0 and below 1"),

@@ -1,0 +1,99 @@
+"""What a step is taught: targets, kinds and shares go with what is shown, also where a clip is replaced."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dicomqc.core.errors import ConfigError
+from dicomqc.phantom import sight
+from training import batches
+from training.batches import NO_KIND, Batch
+from training.data.cines import Clips
+from training.recipe import Recipe, load
+
+_COUNT = 40
+_KINDS = ("coronary", "graft")
+
+
+def _recipe(folder: Path, more: str = "") -> Recipe:
+    plain = "rotate_deg: 0, scale: 0, translate: 0, perspective: 0, flip: 0, blur: 0, log_gamma: 0, log_contrast: 0"
+    path = folder / "recipe.yaml"
+    path.write_text(
+        "name: batches\nversion: 1.0.0\nmodel: x3d_s\nspec: {kind: 3d, step: 2, size: 160}\nlearning_rate: 0.001\n"
+        f"weight_decay: 0.0\nphases: [{{frames: 8, size: 160, steps: 1, batch: 8}}]\n{more}\n"
+        f"augment: {{{plain}, brightness: 0, noise: 0}}\n",
+        encoding="utf-8",
+    )
+    return load(path)
+
+
+def _clips(*, told: bool = True) -> Clips:
+    """Half of them runs that fill in the middle, half grafts."""
+    frames = np.repeat(np.arange(18, dtype=np.uint8) * 10 + 20, 160 * 160).reshape(1, 18, 160, 160)
+    shares = (0.0,) * 8 + (0.9,) * 8
+    return Clips(
+        frames=np.repeat(frames, _COUNT, axis=0),
+        labels=np.array([0.0, 1.0] * (_COUNT // 2), np.float32),
+        patients=tuple(str(i) for i in range(_COUNT)),
+        kinds=_KINDS * (_COUNT // 2),
+        windows=((0.9, 0.0) if told else (math.nan, math.nan)) * (_COUNT // 2),
+        shares=(shares, ()) * (_COUNT // 2),
+        margin=1,
+    )
+
+
+def _made(recipe: Recipe, clips: Clips, kinds: tuple[str, ...] = _KINDS) -> Batch:
+    rng = np.random.default_rng(5)
+    indices = np.arange(_COUNT)
+    return batches.make(recipe, clips, indices, recipe.phases[0], kinds=kinds, rng=rng, device=torch.device("cpu"))
+
+
+def test_clips_come_with_their_own_label_kind_and_share(tmp_path: Path) -> None:
+    batch = _made(_recipe(tmp_path), _clips())
+    assert batch.grey.shape == (_COUNT, 8, 160, 160)
+    assert batch.targets.tolist() == [0.0, 1.0] * (_COUNT // 2)
+    assert batch.kinds.tolist() == [0, 1] * (_COUNT // 2)
+    assert batch.windows.tolist() == pytest.approx([0.9, 0.0] * (_COUNT // 2))
+    part = batch.part(10, 16)
+    assert part.targets.tolist() == batch.targets[10:16].tolist()
+    assert torch.equal(part.grey, batch.grey[10:16])
+
+
+def test_a_replay_is_labelled_by_what_is_seen_in_it_and_a_graft_stays_one_that_will_not_do(tmp_path: Path) -> None:
+    batch = _made(_recipe(tmp_path, "replay: 0.999"), _clips())
+    assert set(batch.kinds.tolist()) == {NO_KIND}
+    assert batch.targets.tolist() == (batch.windows < sight.ENOUGH).float().tolist()
+    assert batch.targets[1::2].tolist() == [1.0] * (_COUNT // 2)
+    # Held before and after the arrival of contrast: one clip gives both labels.
+    assert 0.0 < float(batch.targets[::2].mean()) < 1.0
+    # In the brightest frames something is seen, in the darkest nothing.
+    brightness = batch.grey[::2].mean(dim=(1, 2, 3))
+    assert float(brightness[batch.targets[::2] == 0].min()) > float(brightness[batch.targets[::2] == 1].min())
+
+
+def test_clips_of_which_nobody_says_what_is_seen_are_not_replayed(tmp_path: Path) -> None:
+    batch = _made(_recipe(tmp_path, "replay: 0.999"), _clips(told=False), ())
+    assert batch.targets.tolist() == [0.0, 1.0] * (_COUNT // 2)
+    assert bool(torch.isnan(batch.windows).all())
+
+
+def test_a_blank_one_is_unsatisfactory_of_no_kind_and_shows_nothing(tmp_path: Path) -> None:
+    batch = _made(_recipe(tmp_path, "blank: 0.999"), _clips())
+    assert batch.targets.tolist() == [1.0] * _COUNT
+    assert batch.windows.tolist() == [0.0] * _COUNT
+    assert set(batch.kinds.tolist()) == {NO_KIND}
+
+
+def test_the_same_numbers_give_the_same_batch(tmp_path: Path) -> None:
+    recipe = _recipe(tmp_path, "replay: 0.5\nblank: 0.2")
+    one, other = (_made(recipe, _clips()) for _ in range(2))
+    assert torch.equal(one.grey, other.grey)
+    assert torch.equal(one.targets, other.targets)
+
+
+def test_a_share_of_replays_of_one_or_more_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="replay"):
+        _recipe(tmp_path, "replay: 1.0")

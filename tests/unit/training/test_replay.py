@@ -1,0 +1,53 @@
+"""Replays: every frame is the clip's own, and the label is what is then seen."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicomqc.phantom import sight
+from training import replay
+
+_SHARES = (0.0,) * 8 + (0.2, 0.5, 0.7, 0.8, 0.9, 0.9, 0.9, 0.9)
+
+
+def _numbered() -> NDArray[np.uint8]:
+    """Sixteen flat frames of 10, 20, … 160."""
+    return np.repeat(np.arange(10, 170, 10, dtype=np.uint8), 24 * 24).reshape(16, 24, 24)
+
+
+def _shown(frames: NDArray[np.uint8]) -> list[int]:
+    """Which frame of `_numbered` each one is, also under noise."""
+    return [round(float(frame.mean()) / 10.0) - 1 for frame in frames]
+
+
+def test_what_is_seen_is_the_share_of_the_frames_that_are_shown() -> None:
+    for seed in range(200):
+        frames, seen = replay.clip(_numbered(), _SHARES, np.random.default_rng(seed))
+        shown = _shown(frames)
+        assert len(shown) == 16
+        assert seen == sight.best(np.array(_SHARES)[shown])
+
+
+def test_runs_are_held_looped_and_backwards_and_both_labels_come_of_one_clip() -> None:
+    made = [replay.clip(_numbered(), _SHARES, np.random.default_rng(seed)) for seed in range(200)]
+    orders = [_shown(frames) for frames, _ in made]
+    held = sum(len(set(order)) == 1 for order in orders)
+    backwards = sum(order == list(range(16))[::-1] for order in orders)
+    assert 60 < held < 110
+    assert 15 < backwards < 50
+    loops = [order for order in orders if 1 < len(set(order)) < 16]
+    assert all(abs(np.diff(order)).max() == 1 for order in loops)
+    enough = sum(seen >= sight.ENOUGH for _, seen in made)
+    assert 50 < enough < 150
+
+
+def test_nothing_counts_in_a_run_of_which_nothing_counted() -> None:
+    assert all(replay.clip(_numbered(), (), np.random.default_rng(seed))[1] == 0.0 for seed in range(20))
+
+
+def test_a_held_picture_moves_and_has_noise_of_its_own_in_each_frame() -> None:
+    rng = np.random.default_rng(1)
+    still = np.repeat(rng.integers(60, 180, (1, 48, 48), dtype=np.uint8), 16, axis=0)
+    made = [replay.clip(still, _SHARES, np.random.default_rng(seed))[0] for seed in range(60)]
+    moving = [one for one in made if not np.array_equal(one, still)]
+    assert 15 < len(moving) < 45
+    assert all((np.abs(np.diff(one.astype(int), axis=0)).mean(axis=(1, 2)) > 0.1).all() for one in moving)

@@ -1,0 +1,69 @@
+"""What a step is taught: its clips, augmented, and what is said of each. Replays and featureless ones replace some."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dicomqc.phantom import sight
+from training import blank, replay
+from training.augment import augment, draw
+from training.data.cines import Clips
+from training.recipe import Phase, Recipe
+
+NO_KIND: Final = -100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """`grey` float32 [B,T,S,S] 0 to 255; `targets` [B] (1: unsatisfactory); `kinds` [B], places in a list or NO_KIND.
+
+    `windows` [B] are the shares of the tree that are seen, nan where nothing says so.
+    """
+
+    grey: torch.Tensor
+    targets: torch.Tensor
+    kinds: torch.Tensor
+    windows: torch.Tensor
+
+    def part(self, first: int, stop: int) -> "Batch":
+        """The clips from `first` on and before `stop`."""
+        own = slice(first, stop)
+        return Batch(grey=self.grey[own], targets=self.targets[own], kinds=self.kinds[own], windows=self.windows[own])
+
+
+def make(
+    recipe: Recipe,
+    clips: Clips,
+    indices: NDArray[np.int64],
+    phase: Phase,
+    *,
+    kinds: tuple[str, ...],
+    rng: np.random.Generator,
+    device: torch.device,
+) -> Batch:
+    """The batch of the clips `indices` [B] in `phase`, drawn from `rng`; `kinds` are those of the second lesson."""
+    drawn = draw(clips, indices, frames=phase.frames, rng=rng)
+    targets = clips.labels[indices].copy()
+    shown = np.array([kinds.index(clips.kinds[i]) if kinds else NO_KIND for i in indices], dtype=np.int64)
+    windows = np.array([clips.windows[i] if clips.windows else math.nan for i in indices], dtype=np.float32)
+    for place in np.flatnonzero(rng.random(len(indices)) < recipe.replay) if recipe.replay else ():
+        index = int(indices[place])
+        if math.isfinite(windows[place]):
+            frames, seen = replay.clip(clips.centred(index), clips.shares[index], rng)
+            drawn[place] = torch.from_numpy(frames[:: len(frames) // phase.frames][: phase.frames])
+            targets[place], shown[place], windows[place] = seen < sight.ENOUGH, NO_KIND, seen
+    grey = augment(drawn.to(device), phase.size, recipe.augment, rng)
+    for place in np.flatnonzero(rng.random(len(indices)) < recipe.blank) if recipe.blank else ():
+        # A blank one is unsatisfactory, of no kind, and nothing is seen in it.
+        grey[place] = torch.from_numpy(blank.cine(phase.frames, phase.size, rng)).to(grey)
+        targets[place], shown[place], windows[place] = 1.0, NO_KIND, 0.0
+    return Batch(
+        grey=grey,
+        targets=torch.from_numpy(targets).to(device),
+        kinds=torch.from_numpy(shown).to(device),
+        windows=torch.from_numpy(windows).to(device),
+    )

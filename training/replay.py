@@ -1,0 +1,41 @@
+"""Other runs of a clip's own frames: looped, held or backwards. Their label follows from what is seen in each frame.
+
+A run that shows a filled tree will do whether it flows or stands still, and one without contrast will not do however it moves:
+no network should need the moment of arrival for that, nor be misled by a loop.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicomqc.phantom import sight
+from training.augment import sway
+
+Frames = NDArray[np.uint8]
+_BACKWARDS: Final = 0.15  # of the replays
+_HELD: Final = 0.5  # of the others
+_LONGEST_LOOP: Final = 8
+
+
+def clip(frames: Frames, shares: tuple[float, ...], rng: np.random.Generator) -> tuple[Frames, float]:
+    """Another run uint8 [T,S,S] of a clip's sampled frames, and the share of the tree that is visible in it.
+
+    `shares` [T] are those of the frames one by one; none where nothing of the tree counts.
+    """
+    order = _order(len(frames), rng)
+    made = frames[order]
+    if len(set(order)) == 1:
+        made = sway(made, rng)
+    seen = sight.best(np.array(shares)[order]) if shares else 0.0
+    return made, seen
+
+
+def _order(count: int, rng: np.random.Generator) -> list[int]:
+    """Which of `count` frames is shown when."""
+    if rng.random() < _BACKWARDS:
+        return list(range(count))[::-1]
+    length = 1 if rng.random() < _HELD else int(rng.integers(2, _LONGEST_LOOP + 1))
+    first = int(rng.integers(0, count - length + 1))
+    there_and_back = [*range(first, first + length), *range(first + length - 2, first, -1)]
+    return [there_and_back[place % len(there_and_back)] for place in range(count)]
