@@ -15,7 +15,7 @@ from torch.nn import functional
 from training.data.cines import Clips
 
 _SWAY: Final = (4.0, 4.0, 1.5)  # pixels of the cached size, and degrees
-_SWAY_NOISE: Final = (0.3, 8.0)  # grey levels at the cached size
+_SWAY_NOISE: Final = (0.2, 1.0)  # grey levels at the cached size; more would hide what the label says is seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

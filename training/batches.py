@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from dicomqc.phantom import sight
+from dicomqc.phantom.plan import NATIVE
 from training import blank, replay
 from training.augment import augment, draw
 from training.data.cines import Clips
@@ -50,14 +51,15 @@ def make(
     targets = clips.labels[indices].copy()
     shown = np.array([kinds.index(clips.kinds[i]) if kinds else NO_KIND for i in indices], dtype=np.int64)
     windows = np.array([clips.windows[i] if clips.windows else math.nan for i in indices], dtype=np.float32)
-    for place in np.flatnonzero(rng.random(len(indices)) < recipe.replay) if recipe.replay else ():
+    for place in _chosen(len(indices), recipe.replay, rng):
         index = int(indices[place])
-        if math.isfinite(windows[place]):
-            frames, seen = replay.clip(clips.centred(index), clips.shares[index], rng)
-            drawn[place] = torch.from_numpy(frames[:: len(frames) // phase.frames][: phase.frames])
+        if _known(clips, index):
+            step = len(sight.SAMPLED) // phase.frames
+            frames, seen = replay.clip(clips.centred(index)[::step], clips.visible[index][::step], rng)
+            drawn[place] = torch.from_numpy(frames)
             targets[place], shown[place], windows[place] = seen < sight.ENOUGH, NO_KIND, seen
     grey = augment(drawn.to(device), phase.size, recipe.augment, rng)
-    for place in np.flatnonzero(rng.random(len(indices)) < recipe.blank) if recipe.blank else ():
+    for place in _chosen(len(indices), recipe.blank, rng):
         # A blank one is unsatisfactory, of no kind, and nothing is seen in it.
         grey[place] = torch.from_numpy(blank.cine(phase.frames, phase.size, rng)).to(grey)
         targets[place], shown[place], windows[place] = 1.0, NO_KIND, 0.0
@@ -67,3 +69,15 @@ def make(
         kinds=torch.from_numpy(shown).to(device),
         windows=torch.from_numpy(windows).to(device),
     )
+
+
+def _chosen(count: int, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Which of `count` clips are replaced; where none can be, no random number is used."""
+    return np.flatnonzero(rng.random(count) < share) if share else np.empty(0, np.int64)
+
+
+def _known(clips: Clips, index: int) -> bool:
+    """Whether it is known what is seen in each sampled frame: in simulated clips alone, and nothing where the kind decides."""
+    if not clips.windows or math.isnan(clips.windows[index]):
+        return False
+    return len(clips.visible[index]) == (len(sight.SAMPLED) if clips.kinds[index] in NATIVE else 0)

@@ -36,7 +36,7 @@ GENERATOR: Final = {
     "vessels": "a full 3 mm vessel takes 4 to 100 % of the display's range",
     "field": "150 to 250 mm, 0 to 4 shutters, soft or sharp",
     "time": "7.5, 15 and 30 fps brought to 15; heart 45 to 130 a minute; 50 to 95 frames",
-    "label": "satisfactory from 60 % of the native tree above 1 mm seen in 5 of 16 frames",
+    "label": "satisfactory from 60 % of the native tree above 1 mm, up to an occlusion, seen in 5 of 16 frames",
 }
 LIMITS: Final = (
     "Never validated on patients. Not simulated: biplane and rotational runs, children, anomalous coronary origins, "

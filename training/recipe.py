@@ -14,7 +14,7 @@ import yaml
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import registry, zoo
-from dicomqc.phantom import presets
+from dicomqc.phantom import presets, sight
 from dicomqc.sample.spec import FrameSpec, is_finite
 from training.augment import Strength
 from training.data.splits import SHARES
@@ -125,6 +125,7 @@ _NUMBERS: Final = (
     "blank",
     "replay",
 )
+_REPLAYED: Final = (4, 8, 16)
 _LESSONS: Final = ("kind_loss", "sight_loss")
 _BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank", "replay")
 
@@ -166,6 +167,17 @@ def _fitting(recipe: Recipe) -> None:
             raise ConfigError(f"phases[{i}]: steps or epochs is expected, and one of them only")
         if phase.frames > frames:
             raise ConfigError(f"phases[{i}].frames: the spec has {frames}")
+    if recipe.replay:
+        _replayable(recipe)
+
+
+def _replayable(recipe: Recipe) -> None:
+    if recipe.spec.frame_numbers() != sight.SAMPLED:
+        known = ", ".join(map(str, sight.SAMPLED))
+        raise ConfigError(f"replay: the spec must have the frames {known}, of which it is known what is seen")
+    for i, phase in enumerate(recipe.phases):
+        if phase.frames not in _REPLAYED:
+            raise ConfigError(f"phases[{i}].frames: with replay one of {', '.join(map(str, _REPLAYED))} is expected")
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A run that shows a filled tree will do whether it flows or stands still, and one
 no network should need the moment of arrival for that, nor be misled by a loop.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -15,27 +16,28 @@ from training.augment import sway
 Frames = NDArray[np.uint8]
 _BACKWARDS: Final = 0.15  # of the replays
 _HELD: Final = 0.5  # of the others
-_LONGEST_LOOP: Final = 8
 
 
-def clip(frames: Frames, shares: tuple[float, ...], rng: np.random.Generator) -> tuple[Frames, float]:
-    """Another run uint8 [T,S,S] of a clip's sampled frames, and the share of the tree that is visible in it.
+def clip(frames: Frames, visible: Sequence[float], rng: np.random.Generator) -> tuple[Frames, float]:
+    """Another run uint8 [T,S,S] of a clip's frames, and the share of the tree that is seen in it, as `sight` counts.
 
-    `shares` [T] are those of the frames one by one; none where nothing of the tree counts.
+    `visible` [T] are the frames' own shares; none where nothing of the tree counts. T divides the number of sampled frames.
     """
     order = _order(len(frames), rng)
     made = frames[order]
     if len(set(order)) == 1:
         made = sway(made, rng)
-    seen = sight.best(np.array(shares)[order]) if shares else 0.0
-    return made, seen
+    if not visible:
+        return made, 0.0
+    # Of fewer frames each stands for several of the sampled ones.
+    return made, sight.best(np.repeat(np.array(visible)[order], len(sight.SAMPLED) // len(order)))
 
 
 def _order(count: int, rng: np.random.Generator) -> list[int]:
     """Which of `count` frames is shown when."""
     if rng.random() < _BACKWARDS:
         return list(range(count))[::-1]
-    length = 1 if rng.random() < _HELD else int(rng.integers(2, _LONGEST_LOOP + 1))
+    length = 1 if rng.random() < _HELD else int(rng.integers(2, count // 2 + 1))
     first = int(rng.integers(0, count - length + 1))
     there_and_back = [*range(first, first + length), *range(first + length - 2, first, -1)]
     return [there_and_back[place % len(there_and_back)] for place in range(count)]

@@ -128,7 +128,8 @@ class Run:
 
     def _planned(self, name: str, seed: int, patients: int, workers: int, say: Say) -> tuple[CinePlan, ...]:
         if self.recipe.cohort and name == "training":
-            return preset(self.recipe.cohort, seed, workers, say, name)
+            # What the node refuses has no clip; from files it would be left out too.
+            return tuple(plan for plan in preset(self.recipe.cohort, seed, workers, say, name) if plan.eligible)
         return sources.simulated(seed, patients, twins=self.recipe.twins, unsatisfactory=self.recipe.unsatisfactory)
 
     def _simulated(self, name: str, seed: int, patients: int, workers: int, say: Say) -> Clips:

@@ -41,7 +41,7 @@ class Clips:
 
     K is the spec's frames plus `margin` more at both ends, in the spec's step, for start jitter. `rows` [N]: where each clip
     lies in `frames`. `graded` are near the label's threshold, where readers would not agree; `windows` are the shares of the
-    tree that are seen, nan where nothing says so, and `shares` those of the sampled frames one by one. `pixels` are digests of
+    tree that are seen, nan where nothing says so, and `visible` those of the sampled frames one by one. `pixels` are digests of
     the cached frames, `ids` name the clips in predictions, `refused` are the places in the list of cines, and the reasons, of
     those that were left out. `facts` is everything else that is known of each clip; `folder` is the cache.
     """
@@ -58,7 +58,7 @@ class Clips:
     vendors: tuple[str, ...] = ()
     graded: tuple[bool, ...] = ()
     windows: tuple[float, ...] = ()
-    shares: tuple[tuple[float, ...], ...] = ()
+    visible: tuple[tuple[float, ...], ...] = ()
     pixels: tuple[str, ...] = ()
     refused: tuple[tuple[int, str], ...] = ()
     facts: tuple[Mapping[str, str], ...] = ()
@@ -246,7 +246,7 @@ def _map(whole: Path, items: Sequence[Item], margin: int) -> Clips:
         vendors=column("vendor"),
         graded=tuple(bool(one) for one in column("graded")),
         windows=tuple(float(one) if one else math.nan for one in column("window")),
-        shares=tuple(tuple(float(share) for share in one.split()) for one in column("shares")),
+        visible=tuple(tuple(float(share) for share in one.split()) for one in column("shares")),
         ids=column("id"),
         pixels=tuple(row["pixels"] for row in rows),
         refused=tuple((int(row["row"]), str(row["refused"])) for row in every if row["refused"]),

@@ -1,6 +1,7 @@
 """What a step is taught: targets, kinds and shares go with what is shown, also where a clip is replaced."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,14 +34,14 @@ def _recipe(folder: Path, more: str = "") -> Recipe:
 def _clips(*, told: bool = True) -> Clips:
     """Half of them runs that fill in the middle, half grafts."""
     frames = np.repeat(np.arange(18, dtype=np.uint8) * 10 + 20, 160 * 160).reshape(1, 18, 160, 160)
-    shares = (0.0,) * 8 + (0.9,) * 8
+    visible = (0.0,) * 8 + (0.9,) * 8
     return Clips(
         frames=np.repeat(frames, _COUNT, axis=0),
         labels=np.array([0.0, 1.0] * (_COUNT // 2), np.float32),
         patients=tuple(str(i) for i in range(_COUNT)),
         kinds=_KINDS * (_COUNT // 2),
         windows=((0.9, 0.0) if told else (math.nan, math.nan)) * (_COUNT // 2),
-        shares=(shares, ()) * (_COUNT // 2),
+        visible=(visible, ()) * (_COUNT // 2),
         margin=1,
     )
 
@@ -94,6 +95,26 @@ def test_the_same_numbers_give_the_same_batch(tmp_path: Path) -> None:
     assert torch.equal(one.targets, other.targets)
 
 
-def test_a_share_of_replays_of_one_or_more_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="replay"):
-        _recipe(tmp_path, "replay: 1.0")
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("replay: 0.1", "replay: 1.0", "replay"),
+        ("step: 2", "step: 4", "the spec must have the frames 16, 18"),
+        ("{kind: 3d, step: 2, size: 160}", "{kind: 2d, step: 8, size: 299}", "the spec must have the frames 16, 18"),
+        ("frames: 8", "frames: 5", "with replay one of 4, 8, 16"),
+    ],
+)
+def test_replays_want_the_frames_of_which_it_is_known_what_is_seen(tmp_path: Path, old: str, new: str, says: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    _recipe(tmp_path, "replay: 0.1")
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    with pytest.raises(ConfigError, match=says):
+        load(path)
+
+
+def test_a_run_of_the_native_tree_without_shares_by_frame_is_not_replayed(tmp_path: Path) -> None:
+    """A cache of an earlier version has none; nothing seen would be a wrong label."""
+    clips = replace(_clips(), visible=((),) * _COUNT)
+    batch = _made(_recipe(tmp_path, "replay: 0.999"), clips)
+    assert batch.targets[::2].tolist() == [0.0] * (_COUNT // 2)
+    assert batch.kinds[::2].tolist() == [0] * (_COUNT // 2)

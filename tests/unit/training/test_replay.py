@@ -40,6 +40,16 @@ def test_runs_are_held_looped_and_backwards_and_both_labels_come_of_one_clip() -
     assert 50 < enough < 150
 
 
+def test_of_fewer_frames_each_stands_for_several_and_no_loop_stands_still() -> None:
+    every_other = _SHARES[::2]
+    for seed in range(200):
+        frames, seen = replay.clip(_numbered()[::2], every_other, np.random.default_rng(seed))
+        shown = [place // 2 for place in _shown(frames)]
+        assert seen == sight.best(np.repeat(np.array(every_other)[shown], 2))
+        # A picture that is the same in every frame has noise that is not.
+        assert len(set(shown)) > 1 or (np.abs(np.diff(frames.astype(int), axis=0)).max(axis=(1, 2)) > 0).all()
+
+
 def test_nothing_counts_in_a_run_of_which_nothing_counted() -> None:
     assert all(replay.clip(_numbered(), (), np.random.default_rng(seed))[1] == 0.0 for seed in range(20))
 
