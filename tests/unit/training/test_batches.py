@@ -100,7 +100,7 @@ def test_the_same_numbers_give_the_same_batch(tmp_path: Path) -> None:
     [
         ("replay: 0.1", "replay: 1.0", "replay"),
         ("step: 2", "step: 4", "the spec must have the frames 16, 18"),
-        ("{kind: 3d, step: 2, size: 160}", "{kind: 2d, step: 8, size: 299}", "the spec must have the frames 16, 18"),
+        ("step: 2,", "step: 2, first: 20,", "the spec must have the frames 16, 18"),
         ("frames: 8", "frames: 5", "with replay one of 4, 8, 16"),
     ],
 )
