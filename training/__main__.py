@@ -215,7 +215,7 @@ def _add_fit(commands: _Parser) -> None:
         ("weights", "fit, evaluate and publish the demonstration weights from one seed", _weights),
     ):
         added = commands.command(name, says)
-        added.add_argument("--seed", type=int, required=name == "weights", default=1)
+        added.add_argument("--seed", type=simulate.whole(0), required=name == "weights", default=1)
         added.add_argument("--recipe", type=Path, default=_RECIPES / ("x3d_s_demo.yaml" if name == "weights" else "x3d_s.yaml"))
         added.add_argument("--run", type=Path, help="run folder (default runs/RECIPE-SEED)")
         added.add_argument(
@@ -268,7 +268,7 @@ def _add_comparison(commands: _Parser) -> None:
         "comparison", "fit, evaluate and report several recipes on one cohort; may be stopped and called again"
     )
     added.add_argument("recipes", type=Path, nargs="+", metavar="RECIPE", help="recipes, in the order in which they are run")
-    added.add_argument("--seed", type=int, required=True, help="of the cohort and its split")
+    added.add_argument("--seed", type=simulate.whole(0), required=True, help="of the cohort and its split")
     added.add_argument("--seeds", type=int, default=1, help="fit so many times from other weights (default 1)…")
     added.add_argument("--many", type=lambda text: text.split(","), default=[], help="…these recipes, by name")
     added.add_argument("--out", type=Path, required=True, help="folder of the runs, the report and packed results")
@@ -290,7 +290,7 @@ def _add_carry_over(commands: _Parser) -> None:
     added.add_argument(
         "--contrast-from", type=int, default=15, metavar="N", help="no frame before this one shows contrast (default 15)"
     )
-    added.add_argument("--seed", type=int, default=1, help="of motion, noise and variants (default 1)")
+    added.add_argument("--seed", type=simulate.whole(0), default=1, help="of motion, noise and variants (default 1)")
     added.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     added.set_defaults(does=_carry_over)
 

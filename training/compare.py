@@ -45,7 +45,7 @@ def ordered(results: Sequence[Result]) -> list[Result]:
 
 
 def first_seeds(results: Sequence[Result]) -> list[Result]:
-    """One run per recipe (or published weights), that of the lowest seed, which the intervals and differences are of."""
+    """One run per recipe and start, that of the lowest seed, which the intervals and differences are of."""
     found: dict[str, Result] = {}
     for result in ordered(results):
         found.setdefault(result.name, result)
@@ -66,7 +66,7 @@ def last_of_network(results: Sequence[Result]) -> list[tuple[Result, bool]]:
 
 
 def spread(results: Sequence[Result], name: str, part: str) -> tuple[float, float, int]:
-    """The lowest and highest AUC of a recipe's seeds (`Result.name`) on a part, and how many there are."""
+    """The lowest and highest AUC of the seeds of a recipe and start (`Result.name`) on a part, and how many there are."""
     aucs = [r.metrics[part]["auc"] for r in results if r.name == name and part in r.metrics]
     return min(aucs), max(aucs), len(aucs)
 
@@ -104,11 +104,11 @@ def same_clips(parts: Sequence[Predictions]) -> bool:
 
 
 def checked(results: Sequence[Result]) -> list[Result]:
-    """The results in order. Raises ConfigError where two are the same recipe and seed."""
+    """The results in order. Raises ConfigError where two are the same recipe, start and seed."""
     seen: dict[tuple[str, int], Result] = {}
     for result in results:
         key = (result.name, result.seed)
         if key in seen:
-            raise ConfigError(f"compare: {seen[key].folder} and {result.folder} are the same recipe and seed")
+            raise ConfigError(f"compare: {seen[key].folder} and {result.folder} are the same recipe, start and seed")
         seen[key] = result
     return ordered(results)

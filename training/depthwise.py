@@ -27,14 +27,21 @@ class DepthwiseConv3d(nn.Conv3d):
     @classmethod
     def like(cls, conv: nn.Conv3d) -> "DepthwiseConv3d":
         """The same convolution with the same parameters; TypeError where it is none that this can do."""
-        kernel, stride, padding = _three(conv.kernel_size), _three(conv.stride), _three(conv.padding)
-        same = padding == tuple(k // 2 for k in kernel) and all(k % 2 for k in kernel) and stride[0] == 1
-        if not (conv.groups == conv.in_channels == conv.out_channels and same and conv.bias is None):
+        if not can_do(conv):
             raise TypeError(f"{conv}: a depthwise convolution that keeps the frames is expected")
+        kernel, stride, padding = _three(conv.kernel_size), _three(conv.stride), _three(conv.padding)
         with torch.device("meta"):
             made = cls(conv.in_channels, conv.out_channels, kernel, stride, padding, groups=conv.groups, bias=False)
         made.weight = conv.weight
         return made
+
+
+def can_do(conv: nn.Conv3d) -> bool:
+    """Whether it is a depthwise convolution that keeps the frames: odd kernels, zeros around, none left out, no bias."""
+    kernel = conv.kernel_size
+    depthwise = conv.groups == conv.in_channels == conv.out_channels and conv.bias is None
+    same = conv.padding == tuple(k // 2 for k in kernel) and all(k % 2 for k in kernel) and conv.stride[0] == 1
+    return depthwise and same and set(conv.dilation) == {1} and conv.padding_mode == "zeros"
 
 
 def _three(values: object) -> tuple[int, int, int]:

@@ -13,6 +13,7 @@ from torch import nn
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import kinetics, weights, zoo
 from dicomqc.models import registry as published
+from dicomqc.models.registry import ModelVersion
 from training import checkpoint, distributed, loop, network, precision
 from training import run as runs
 from training.clock import NO_END, Clock
@@ -34,9 +35,7 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
     if (run.folder / WEIGHTS).exists():
         say(f"{run.folder} is trained already")
         return
-    start = _start(run, registry)
-    if not run.recipe.phases:
-        _unknown(run, runs.known_seeds(runs.ancestry(run.init)[0], registry))
+    start = _checked_start(run, registry)
     clips = run.clips(workers, say)
     split = run.split(clips)
     runs.record_split(run, clips, split)
@@ -52,8 +51,8 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
             recipe, clips, train, folder, run.fit_seed, say, validation=validation, start=start, device=device, clock=clock
         )
     else:
-        say(f"nothing is trained: the weights of {run.init} are taken as they are")
         _unknown(run, _split_otherwise(run))
+        say(f"nothing is trained: the weights of {run.init} are taken as they are")
         model = _as_it_is(run, start or {})
     seconds = round(time.monotonic() - began, 1)
     if distributed.world().first:
@@ -90,7 +89,15 @@ def _unknown(run: Run, known: Set[int]) -> None:
     """Raise ConfigError where weights that are only judged know the simulated patients of the run: `known` are seeds."""
     shared = {run.seed, run.unseen_seed} & known
     if shared and run.manifest is None:
-        raise ConfigError(f"init: {run.init} was fitted or evaluated on the cohort of seed {min(shared)}; take another --seed")
+        known_from = f"init: {run.init} was fitted or evaluated on the cohort of seed {min(shared)}"
+        raise ConfigError(f"{known_from}; take another --seed and another --run")
+
+
+def _known_whatever_the_split(run: Run, registry: Path) -> set[int]:
+    """The seeds that the run's weights know from the published version at their root, and from runs of another seed."""
+    root, since = runs.ancestry(run.init)
+    others = [one for one in since if one.manifest is None and one.seed != run.seed]
+    return runs.known_seeds(root, registry).union(*({one.seed, one.unseen_seed} for one in others))
 
 
 def _split_otherwise(run: Run) -> set[int]:
@@ -101,6 +108,16 @@ def _split_otherwise(run: Run) -> set[int]:
     here = (run.folder / SPLITS).read_bytes()
     since = [one for one in runs.ancestry(run.init)[1] if one.manifest is None]
     return {seed for one in since if (one.folder / SPLITS).read_bytes() != here for seed in (one.seed, one.unseen_seed)}
+
+
+def _checked_start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:
+    """`_start`, with all refused that can be before the cohort is rendered or read, which takes long."""
+    start = _start(run, registry)
+    if start is not None:
+        _as_it_is(run, start)
+    if not run.recipe.phases:
+        _unknown(run, _known_whatever_the_split(run, registry))
+    return start
 
 
 def _start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:
@@ -127,10 +144,21 @@ def _start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:
         fresh = zoo.build(run.recipe.model)
         kinetics.load_kinetics(fresh, Path(run.init))
         return fresh.state_dict()
-    version = published.resolve(run.init, registry)
+    version = _version(run.init, registry)
     if version.card.spec != spec:
         raise ConfigError(f"init: {run.init} sees other frames than the recipe's spec")
     return weights.load(version).state_dict()
+
+
+def _version(init: str, registry: Path) -> ModelVersion:
+    """The published version that `init` names. Raises ConfigError, which names `init` and no setting of the node."""
+    if "@" not in init or "/" in init:
+        raise ConfigError(f"init: {init} is neither a run with weights nor NAME@VERSION")
+    try:
+        # The shipped versions are looked through anyway; given again, they would be told twice.
+        return published.resolve(init, None if registry == published.shipped() else registry)
+    except ConfigError as error:
+        raise ConfigError(f"init: {str(error).removeprefix('score.model: ')}") from error
 
 
 def taught(run: Run, clips: Clips, split: Split) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -47,11 +47,15 @@ class Judge:
     patients: frozenset[str] = frozenset()
     batch: int = loop.BATCH
 
+    def refuse_seed(self, seed: int) -> None:
+        """Raise ConfigError where these weights were fitted or evaluated on the simulated cohort of `seed`."""
+        if seed in self.seeds:
+            raise ConfigError(f"stream: {self.name} was fitted or evaluated on the cohort of seed {seed}; take another")
+
     def refuse_known(self, plans: tuple[CinePlan, ...]) -> None:
         """Raise ConfigError where a cine is of a patient that these weights were fitted or evaluated on."""
-        known = {plan.seed for plan in plans} & self.seeds
-        if known:
-            raise ConfigError(f"stream: {self.name} was fitted or evaluated on the cohort of seed {min(known)}; take another")
+        for seed in sorted({plan.seed for plan in plans}):
+            self.refuse_seed(seed)
         shared = {hashed(plan.patient_id) for plan in plans} & self.patients
         if shared:
             raise ConfigError(f"stream: {len(shared)} patients are among those that {self.name} was fitted or evaluated on")

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import zoo
-from training.depthwise import DepthwiseConv3d
+from training.depthwise import DepthwiseConv3d, can_do
 
 
 class StridedPointwise(nn.Conv3d):
@@ -50,7 +50,7 @@ def _quick(child: nn.Module) -> nn.Module:
         # pytorchvideo's own backward is slower and reads a deprecated attribute.
         return nn.SiLU()
     if isinstance(child, nn.Conv3d) and child.groups > 1:
-        return DepthwiseConv3d.like(child)
+        return DepthwiseConv3d.like(child) if can_do(child) else child
     if isinstance(child, nn.Conv3d) and set(child.kernel_size) == {1} != set(child.stride) and set(child.padding) == {0}:
         # Only its forward differs.
         child.__class__ = StridedPointwise

@@ -13,6 +13,7 @@ from training.recipe import Recipe
 from training.run import EXAMPLES, FIT, METRICS, PREDICTIONS, SANITY, SPLITS, TABLE_1, reopen
 
 INDEPENDENT: Final = ("independent", "unseen")
+_NOT_THE_PAPERS: Final = ("replay", "blank", "kind_loss", "sight_loss")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +46,8 @@ class Result:
 
     @property
     def name(self) -> str:
-        """What tells the run from others of another seed: the recipe's name, and whose the weights are that it only judges."""
-        return self.recipe.name if self.trained else f"{self.recipe.name} {self.origin}"
+        """What the runs share that differ in nothing but the seed: the recipe's name, and the start where there is one."""
+        return f"{self.recipe.name} from {self.init}" if self.init else self.recipe.name
 
     @property
     def network(self) -> str:
@@ -104,7 +105,10 @@ def _json(path: Path) -> dict[str, Any] | None:
 
 
 def cuts(result: Result) -> list[str]:
-    """What a run has less of than the paper's recipe; empty for the full one, and for weights that were not trained here."""
+    """What a run has less of, or otherwise, than the paper's recipe.
+
+    Empty for the full one, and for weights that were not trained here.
+    """
     if not result.trained:
         return []
     recipe, found = result.recipe, _left_out(result)
@@ -118,8 +122,14 @@ def cuts(result: Result) -> list[str]:
         found.append(f"learning rate {recipe.learning_rate:g}, weight decay {recipe.weight_decay:g}")
     if any(phase.batch != batch for phase in recipe.phases):
         found.append(f"batches of {', '.join(str(phase.batch) for phase in recipe.phases)} instead of {batch}")
-    found += _less_taught(result)
+    found += [*_taught_otherwise(recipe), *_less_taught(result)]
     return [f"{result.model}: {', '.join(found)}"] if found else []
+
+
+def _taught_otherwise(recipe: Recipe) -> list[str]:
+    """Lessons and made clips that the paper's recipes have not, and a choice among the epochs that they have."""
+    more = [f"{key} {value:g}" for key in _NOT_THE_PAPERS if (value := getattr(recipe, key))]
+    return more if recipe.validate_epochs else [*more, "no best epoch by validation is kept"]
 
 
 def _less_taught(result: Result) -> list[str]:

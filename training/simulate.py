@@ -21,6 +21,21 @@ _RECIPES: Final = Path(__file__).resolve().parents[1] / "config" / "training"
 Command = Callable[[str, str], argparse.ArgumentParser]
 
 
+def whole(least: int) -> Callable[[str], int]:
+    """Reads an option's whole number of at least `least`."""
+
+    def parse(text: str) -> int:
+        try:
+            found = int(text)
+        except ValueError:
+            found = least - 1
+        if found < least:
+            raise argparse.ArgumentTypeError(f"a whole number of at least {least} is expected, not {text}")
+        return found
+
+    return parse
+
+
 def add(command: Command, say: Say) -> None:
     """Add `phantom` and `stream` to the commands."""
     _add_phantom(command("phantom", "simulate a cohort as DICOM files or straight into a training cache, with labels.csv"), say)
@@ -28,9 +43,9 @@ def add(command: Command, say: Say) -> None:
 
 
 def _add_phantom(added: argparse.ArgumentParser, say: Say) -> None:
-    added.add_argument("--seed", type=int, required=True)
+    added.add_argument("--seed", type=whole(0), required=True)
     added.add_argument("--cohort", choices=presets.NAMES, help="a cohort by name, instead of the four options that follow")
-    added.add_argument("--patients", type=int, default=10)
+    added.add_argument("--patients", type=whole(1), default=10)
     added.add_argument("--unsatisfactory", type=float, default=0.3, help="expected share of unsatisfactory cines")
     added.add_argument("--ineligible", type=float, default=0.1, help="expected share of short, 7.5 and 30 fps runs")
     added.add_argument("--twins", type=float, default=0.0, help="above 0: a balanced cohort, this share of it in twins")
@@ -83,9 +98,9 @@ def _add_stream(added: argparse.ArgumentParser, say: Say) -> None:
     who = added.add_mutually_exclusive_group(required=True)
     who.add_argument("--run", type=Path, help="an evaluated run")
     who.add_argument("--weights", metavar="NAME@VERSION", help="published weights, in the node's engine")
-    added.add_argument("--seed", type=int, required=True, help="of a cohort that the weights do not know")
+    added.add_argument("--seed", type=whole(0), required=True, help="of a cohort that the weights do not know")
     size = added.add_mutually_exclusive_group(required=True)
-    size.add_argument("--patients", type=int, default=0, help="of a cohort like that of the weights' recipe")
+    size.add_argument("--patients", type=whole(1), default=0, help="of a cohort like that of the weights' recipe")
     size.add_argument("--cohort", choices=presets.NAMES, default="", help="a cohort by name, without what the node refuses")
     added.add_argument("--registry", type=Path, default=registry.shipped(), help="of --weights and of what a run began from")
     added.add_argument("--out", type=Path, help="default RUN/stream-[COHORT-]SEED, or below runs/NAME-VERSION")

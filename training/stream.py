@@ -40,6 +40,8 @@ def stream(judge: Judge, seed: int, patients: int, folder: Path, workers: int, s
     `cohort`: the name of a preset that is taken instead; `patients` says nothing then. Raises ConfigError for patients that
     the weights know, and where `folder` holds another stream.
     """
+    # Before the labels of a cohort by name are settled, which takes minutes.
+    judge.refuse_seed(seed)
     if cohort:
         plans = tuple(plan for plan in preset(cohort, seed, workers, say, PART) if plan.eligible)
         patients = len({plan.patient_id for plan in plans})

@@ -20,6 +20,20 @@ from training.run import Run
 _SHIPPED = Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s.yaml"
 
 
+def _made_up() -> Clips:
+    """The same clips for every run: two hundred of fifty patients."""
+    rng = np.random.default_rng(0)
+    labels = (rng.random(200) < 0.3).astype(np.float32)
+    return Clips(
+        frames=rng.integers(0, 256, (200, 16, 12, 12), dtype=np.uint8),
+        labels=labels,
+        patients=tuple(f"p{n // 4}" for n in range(200)),
+        kinds=tuple("graft" if label else "coronary" for label in labels),
+        ids=tuple(f"clip{n:03d}" for n in range(200)),
+        margin=0,
+    )
+
+
 def _run(
     folder: Path,
     name: str,
@@ -32,7 +46,7 @@ def _run(
     base: Path = _SHIPPED,
     init: str = "",
 ) -> Path:
-    """An evaluated run folder of a made-up network: its logits are the label and noise, its clips are always the same."""
+    """An evaluated run folder of a made-up network: its logits are the label and noise."""
     folder.mkdir()
     (folder / "own.yaml").write_text(yaml.safe_dump({"base": str(base), "name": name}), encoding="utf-8")
     recipe = load(folder / "own.yaml")
@@ -41,15 +55,9 @@ def _run(
     fit = {"epochs": epochs, "cohort_clips": clips, "train_clips": taught, "steps": 240, "device": "cpu", "precision": "fp32"}
     fit |= {"seconds_of_last_process": 1234.5, "resumed": epochs < 3}
     (folder / "fit.json").write_text(json.dumps(fit), encoding="utf-8")
-    shared = np.random.default_rng(0)
-    labels = (shared.random(200) < 0.3).astype(np.float32)
-    patients = tuple(f"p{n // 4}" for n in range(200))
-    frames = shared.integers(0, 256, (200, 16, 12, 12), dtype=np.uint8)
-    kinds = tuple("graft" if label else "coronary" for label in labels)
-    ids = tuple(f"clip{n:03d}" for n in range(200))
-    made = Clips(frames=frames, labels=labels, patients=patients, kinds=kinds, ids=ids, margin=0)
+    made = _made_up()
     rng = np.random.default_rng([seed, round(100 * noise)])
-    logits = 2.0 * labels - 1.0 + rng.normal(0, noise, 200)
+    logits = 2.0 * made.labels - 1.0 + rng.normal(0, noise, 200)
     run = Run(folder=folder, recipe=recipe, seed=seed, fit_seed=seed)
     ranges = {"validation": range(60), "test": range(60, 140), "unseen": range(140, 200)}
     parts = {n: Predictions.of(made, r, logits[list(r)]) for n, r in ranges.items()}
@@ -58,7 +66,9 @@ def _run(
     (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
     predictions.write(folder / "predictions.csv", parts)
     _write_examples(folder / "examples.npz", made, ranges["unseen"], parts["unseen"], frozen["threshold"])
-    split = {n: {"clips": len(r), "unsatisfactory": int(labels[list(r)].sum())} for n, r in ranges.items() if n != "unseen"}
+    split = {
+        n: {"clips": len(r), "unsatisfactory": int(made.labels[list(r)].sum())} for n, r in ranges.items() if n != "unseen"
+    }
     split["train"] = {"clips": 700, "unsatisfactory": 120}
     (folder / "splits.json").write_text(json.dumps(split), encoding="utf-8")
     return folder
@@ -154,6 +164,22 @@ def test_weights_that_were_not_trained_here_are_a_row_apart_and_do_not_read_as_t
     assert "nothing was cut" not in alone
 
 
+@pytest.mark.parametrize("base", [_SHIPPED, _SHIPPED.parent / "published.yaml"])
+def test_runs_of_one_recipe_and_seed_from_starts_of_one_name_are_told_apart(tmp_path: Path, base: Path) -> None:
+    starts = ("a/x3d", "b/x3d")
+    both = [_run(tmp_path / start[0], "like", 1, 0.4, base=base, init=start) for start in starts]
+    found = compare.first_seeds(compare.checked([results.read(one) for one in both]))
+    assert [one.name for one in found] == ["like from a/x3d", "like from b/x3d"]
+
+
+def test_lessons_that_the_papers_recipe_has_not_are_named(tmp_path: Path) -> None:
+    more = {"replay": 0.15, "blank": 0.04, "kind_loss": 0.3, "sight_loss": 2.0, "validate_epochs": 0}
+    (tmp_path / "more.yaml").write_text(yaml.safe_dump({"base": str(_SHIPPED), **more}), encoding="utf-8")
+    taught = _run(tmp_path / "taught", "taught", 1, 0.4, base=tmp_path / "more.yaml")
+    said = "replay 0.15, blank 0.04, kind_loss 0.3, sight_loss 2, no best epoch by validation is kept"
+    assert results.cuts(results.read(taught)) == [f"X3D-S: {said}"]
+
+
 def test_figures_are_drawn_again_to_the_same_bytes(runs: list[Path], tmp_path: Path) -> None:
     for name in ("one", "two"):
         assert program.main(["figures", *map(str, runs), "--out", str(tmp_path / name)]) == 0
@@ -189,7 +215,7 @@ def test_runs_on_other_clips_are_not_compared(runs: list[Path], tmp_path: Path) 
 
 
 def test_the_same_run_twice_or_one_that_is_not_evaluated_is_refused(runs: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="same recipe and seed"):
+    with pytest.raises(ConfigError, match="same recipe, start and seed"):
         compare.checked([results.read(runs[0]), results.read(runs[0])])
     assert program.main(["compare", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     (runs[0] / "metrics.json").rename(tmp_path / "kept")

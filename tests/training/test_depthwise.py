@@ -68,11 +68,24 @@ def test_every_strided_pointwise_convolution_of_x3d_is_replaced() -> None:
     assert all(isinstance(m, network.StridedPointwise) for m in strided)
 
 
-def test_a_convolution_that_is_not_depthwise_is_refused() -> None:
+_OTHERS = {
+    "plain": nn.Conv3d(4, 8, 3, padding=1),
+    "more outputs": nn.Conv3d(4, 8, 3, padding=1, groups=4, bias=False),
+    "two groups": nn.Conv3d(4, 4, 3, padding=1, groups=2, bias=False),
+    "strided and 1x1x1": nn.Conv3d(4, 4, 1, (1, 2, 2), groups=2, bias=False),
+    "a bias": nn.Conv3d(4, 4, 3, padding=1, groups=4),
+    "dilated": nn.Conv3d(4, 4, 3, padding=1, dilation=2, groups=4, bias=False),
+    "other padding": nn.Conv3d(4, 4, 3, padding=1, groups=4, bias=False, padding_mode="circular"),
+    "padding by name": nn.Conv3d(4, 4, 3, padding="same", groups=4, bias=False),
+}
+
+
+@pytest.mark.parametrize("other", _OTHERS.values(), ids=_OTHERS.keys())
+def test_a_convolution_that_it_cannot_do_is_refused_and_left_alone_in_a_network(other: nn.Conv3d) -> None:
     with pytest.raises(TypeError, match="depthwise"):
-        DepthwiseConv3d.like(nn.Conv3d(4, 8, 3, padding=1))
-    with pytest.raises(TypeError, match="depthwise"):
-        DepthwiseConv3d.like(nn.Conv3d(4, 4, 3, padding=1, groups=4, bias=True))
+        DepthwiseConv3d.like(other)
+    assert network._quick(other) is other
+    assert type(other) is nn.Conv3d
 
 
 def test_every_depthwise_convolution_of_x3d_is_replaced_and_no_name_changes() -> None:

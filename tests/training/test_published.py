@@ -6,17 +6,27 @@ from pathlib import Path
 import pytest
 import yaml
 from safetensors.torch import load_file
+from torch import nn
 
-from dicomqc.models import zoo
+from dicomqc.models import registry, zoo
 from dicomqc.models.zoo import Architecture
 from dicomqc.sample.spec import X3D_S
 from tests.support.small_network import SmallNetwork
 from training import __main__ as program
 from training import results
 from training.recipe import load
+from training.run import reopen
 
 _FOLDER = Path(__file__).resolve().parents[2] / "config" / "training"
 _TAUGHT = 3
+
+
+class _Wide(SmallNetwork):
+    """Another network."""
+
+    def __init__(self, *, num_classes: int = 1) -> None:
+        super().__init__(num_classes=num_classes)
+        self.head = nn.Linear(8, num_classes)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -83,11 +93,41 @@ def test_a_runs_weights_may_be_judged_on_the_cohort_and_split_that_they_were_tra
 
 
 def test_patients_that_the_weights_know_are_no_test_of_them(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     for recipe, init in (("as-it-is", "own@0.1.0"), ("larger", str(folder / "runs" / "taught"))):
         caplog.clear()
         assert _fit(folder / f"{recipe}.yaml", folder / "runs" / f"known-{recipe}", "--init", init, seed=_TAUGHT) == 2
-        assert f"was fitted or evaluated on the cohort of seed {_TAUGHT}" in caplog.text
+        assert f"was fitted or evaluated on the cohort of seed {_TAUGHT}; take another --seed and another --run" in caplog.text
+        assert "nothing is trained" not in caplog.text
         assert not (folder / "runs" / f"known-{recipe}" / "weights.safetensors").exists()
+
+
+def test_what_is_wrong_whatever_the_cohort_is_said_before_it_is_rendered(
+    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = Architecture(title="wide", spec=X3D_S, builder=_Wide)
+    monkeypatch.setitem(zoo.ARCHITECTURES, "wide", wide)  # type: ignore[arg-type]
+    _recipe(folder, "wide", phases=[], model="wide")
+    caplog.set_level("INFO")
+    unseen = reopen(folder / "runs" / "taught").unseen_seed
+    taught = str(folder / "runs" / "taught")
+    for name, recipe, init, seed, says in (
+        ("wide", "wide", "own@0.1.0", 9, "init: these weights belong to another network than the recipe's"),
+        ("unseen", "as-it-is", taught, unseen, f"was fitted or evaluated on the cohort of seed {unseen}"),
+        ("absent", "as-it-is", "runs/nothing", 9, "init: runs/nothing is neither a run with weights nor NAME@VERSION"),
+    ):
+        caplog.clear()
+        assert _fit(folder / f"{recipe}.yaml", folder / "runs" / name, "--init", init, seed=seed) == 2
+        assert [record.message for record in caplog.records if says in record.message]
+        assert len(caplog.records) == 1, "nothing is rendered, and nothing else is said"
+        assert not (folder / "runs" / name / "splits.json").exists()
+
+
+def test_versions_that_are_known_are_told_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    more = ("--init", "x3d-s-demo@9.9.9", "--registry", str(registry.shipped()))
+    assert _fit(folder / "as-it-is.yaml", folder / "runs" / "unknown", *more, seed=9) == 2
+    assert caplog.messages[-1].startswith("init: there is no x3d-s-demo@9.9.9; known: ")
+    assert caplog.messages[-1].count("x3d-s-demo@1.0.0") == 1
 
 
 def test_nothing_to_train_and_nothing_to_take_is_refused_before_a_folder_is_made(

@@ -159,6 +159,33 @@ def test_a_seed_that_the_weights_know_is_refused(run: Run, tmp_path: Path, caplo
             assert not out.exists()
 
 
+def test_a_known_seed_is_refused_before_the_labels_of_a_cohort_by_name_are_settled(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    assert program.main(["stream", "--run", str(run.folder), "--seed", str(_TAUGHT), "--cohort", "small"]) == 2
+    assert f"was fitted or evaluated on the cohort of seed {_TAUGHT}" in caplog.text
+    assert "labels settled" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("fit", "--seed", "-5"),
+        ("stream", "--run", ".", "--seed", "-1", "--patients", "1"),
+        ("stream", "--run", ".", "--seed", "1", "--patients", "-3"),
+        ("stream", "--run", ".", "--seed", "1", "--patients", "0"),
+        ("phantom", "--out", ".", "--seed", "one"),
+    ],
+)
+def test_seeds_and_patients_that_cannot_be_are_refused_at_the_command_line(
+    asked: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        program.main([*asked])
+    assert "a whole number of at least" in capsys.readouterr().err
+
+
 def test_seeds_of_the_weights_that_a_run_began_from_are_refused_too(tmp_path: Path, run: Run) -> None:
     began = replace(run, init="x3d-s-demo@1.0.0")
     assert judges.of_run(began, _CPU, registry.shipped()).seeds == {_TAUGHT, run.unseen_seed, 20260, 500020263}
