@@ -44,6 +44,7 @@ def main(folder: Path, epochs: int) -> None:
         kind_loss=0.0,
         sight_loss=0.0,
         blank=0.0,
+        replay=0.0,
         dropout=0.0,
         reestimate_clips=0,
         validate_epochs=1,

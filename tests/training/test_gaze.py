@@ -23,7 +23,7 @@ from training.data.masks import Masks
 from training.recipe import load
 
 _FOLDER = Path(__file__).resolve().parents[2] / "config" / "training"
-_RECIPE = load(_FOLDER / "x3d_s_demo.yaml")
+_RECIPE = load(_FOLDER / "x3d_s_demo_first.yaml")
 _CPU = torch.device("cpu")
 _SIZE, _COUNT = 32, 24
 
@@ -119,7 +119,7 @@ def test_what_is_removed_elsewhere_spares_the_vessels() -> None:
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made = Architecture(title="small", spec=X3D_S, builder=SmallNetwork)
     monkeypatch.setitem(zoo.ARCHITECTURES, "small", made)  # type: ignore[arg-type]
-    raw = yaml.safe_load((_FOLDER / "x3d_s_demo.yaml").read_text(encoding="utf-8"))
+    raw = yaml.safe_load((_FOLDER / "x3d_s_demo_first.yaml").read_text(encoding="utf-8"))
     raw |= {
         "model": "small",
         "name": "tiny",
@@ -129,7 +129,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "margin": 0,
         "threads": 1,
     }
-    raw |= {"spec": {"kind": "3d", "step": 16, "size": 32}, "reestimate_clips": 8, "kind_loss": 0.0}
+    raw |= {"spec": {"kind": "3d", "step": 16, "size": 32}, "reestimate_clips": 8, "kind_loss": 0.0, "replay": 0.0}
     raw |= {"phases": [{"frames": 2, "size": 32, "steps": 4, "batch": 8}]}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
     return tmp_path / "tiny.yaml"

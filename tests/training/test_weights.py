@@ -14,7 +14,7 @@ from torch import nn
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import registry, weights, zoo
 from dicomqc.models.zoo import Architecture
-from dicomqc.sample.spec import X3D_S
+from dicomqc.sample.spec import X3D_S, FrameSpec
 from dicomqc.sample.tensor import to_tensor
 from training import __main__ as program
 from training import checkpoint, loop, network, precision
@@ -22,13 +22,14 @@ from training.data.cines import Clips
 from training.progress import LOG
 from training.recipe import Phase, Recipe, load
 
-_SHIPPED = Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s_demo.yaml"
+_SHIPPED = Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s_demo_first.yaml"
 _TINY = {
     "patients": 24,
     "shares": [0.7, 0.15, 0.15],
     "unseen_patients": 3,
     "phases": [{"frames": 4, "size": 32, "steps": 2, "batch": 2}, {"frames": 4, "size": 48, "steps": 2, "batch": 2}],
     "reestimate_clips": 8,
+    "replay": 0.0,
     "checkpoint_steps": 2,
     "threads": 1,
     "spec": {"kind": "3d", "step": 8, "size": 48},
@@ -108,6 +109,29 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(recipe_file
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
     assert not torch.equal(whole.state_dict()["blocks.5.proj.weight"], other.state_dict()["blocks.5.proj.weight"])
+
+
+@pytest.mark.usefixtures("small")
+def test_a_killed_run_with_replays_ends_with_the_same_weights(recipe_file: Path, tmp_path: Path) -> None:
+    recipe = replace(_paper(load(recipe_file), 3), spec=FrameSpec(kind="3d", step=2, size=48), replay=0.6, blank=0.1)
+    plain = _clips(recipe)
+    frames = np.random.default_rng(1).integers(0, 200, (12, 18, 48, 48), dtype=np.uint8)
+    filling = (0.0,) * 6 + (0.9,) * 10
+    clips = replace(plain, frames=frames, windows=(0.9, 0.0) * 6, visible=(filling, (0.0,) * 16) * 6)
+    folders = [tmp_path / "whole", tmp_path / "parts"]
+    for folder in folders:
+        folder.mkdir()
+
+    def die(_: str) -> None:
+        raise KeyboardInterrupt
+
+    whole = loop.fit(recipe, clips, range(12), folders[0], seed=3)
+    with pytest.raises(KeyboardInterrupt):
+        loop.fit(recipe, clips, range(12), folders[1], seed=3, say=die)
+    parts = loop.fit(recipe, clips, range(12), folders[1], seed=3)
+    unreplayed = loop.fit(replace(recipe, replay=0.0), clips, range(12), tmp_path, seed=3)
+    assert all(torch.equal(value, parts.state_dict()[name]) for name, value in whole.state_dict().items())
+    assert any(not torch.equal(value, unreplayed.state_dict()[name]) for name, value in whole.state_dict().items())
 
 
 @pytest.mark.usefixtures("small")
