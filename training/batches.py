@@ -16,6 +16,8 @@ from training.data.cines import Clips
 from training.recipe import Phase, Recipe
 
 NO_KIND: Final = -100
+_BAD_REPLAYED: Final = 1 / 3  # of the unsatisfactory clips that are chosen for it
+_TRIES: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +54,9 @@ def make(
     shown = np.array([kinds.index(clips.kinds[i]) if kinds else NO_KIND for i in indices], dtype=np.int64)
     windows = np.array([clips.windows[i] if clips.windows else math.nan for i in indices], dtype=np.float32)
     for place in _chosen(len(indices), recipe.replay, rng):
-        index = int(indices[place])
-        if _known(clips, index):
-            step = len(sight.SAMPLED) // phase.frames
-            frames, seen = replay.clip(clips.centred(index)[::step], clips.visible[index][::step], rng)
+        found = _replayed(clips, int(indices[place]), phase.frames, rng)
+        if found is not None:
+            frames, seen = found
             drawn[place] = torch.from_numpy(frames)
             targets[place], shown[place], windows[place] = seen < sight.ENOUGH, NO_KIND, seen
     grey = augment(drawn.to(device), phase.size, recipe.augment, rng)
@@ -74,6 +75,27 @@ def make(
 def _chosen(count: int, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
     """Which of `count` clips are replaced; where none can be, no random number is used."""
     return np.flatnonzero(rng.random(count) < share) if share else np.empty(0, np.int64)
+
+
+def _replayed(clips: Clips, index: int, frames: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float] | None:
+    """A replay of one clip in `frames` frames and the share that is seen in it; None where there is to be none.
+
+    That a clip is a replay must say nothing of its label, and the label must be clear: unsatisfactory clips are replayed less
+    often, since satisfactory ones give both labels, and what lies in the graded band is drawn again.
+    """
+    if not _known(clips, index):
+        return None
+    good = 1.0 - float(clips.labels.mean())
+    will_do = clips.labels[index] == 0
+    if rng.random() >= (1.0 if will_do else _BAD_REPLAYED):
+        return None
+    wanted = will_do and rng.random() < good + (1.0 - good) * _BAD_REPLAYED
+    step, (least, most) = len(sight.SAMPLED) // frames, sight.GRADED
+    for _ in range(_TRIES):
+        made, seen = replay.clip(clips.centred(index)[::step], clips.visible[index][::step], rng)
+        if (seen >= most) if wanted else (seen < least):
+            return made, seen
+    return None
 
 
 def _known(clips: Clips, index: int) -> bool:

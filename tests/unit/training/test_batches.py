@@ -65,14 +65,30 @@ def test_clips_come_with_their_own_label_kind_and_share(tmp_path: Path) -> None:
 
 def test_a_replay_is_labelled_by_what_is_seen_in_it_and_a_graft_stays_one_that_will_not_do(tmp_path: Path) -> None:
     batch = _made(_recipe(tmp_path, "replay: 0.999"), _clips())
-    assert set(batch.kinds.tolist()) == {NO_KIND}
-    assert batch.targets.tolist() == (batch.windows < sight.ENOUGH).float().tolist()
+    replayed = batch.kinds == NO_KIND
+    assert batch.targets[replayed].tolist() == (batch.windows[replayed] < sight.ENOUGH).float().tolist()
     assert batch.targets[1::2].tolist() == [1.0] * (_COUNT // 2)
     # Held before and after the arrival of contrast: one clip gives both labels.
     assert 0.0 < float(batch.targets[::2].mean()) < 1.0
     # In the brightest frames something is seen, in the darkest nothing.
     brightness = batch.grey[::2].mean(dim=(1, 2, 3))
     assert float(brightness[batch.targets[::2] == 0].min()) > float(brightness[batch.targets[::2] == 1].min())
+
+
+def test_that_a_clip_is_a_replay_says_nothing_of_its_label_and_the_label_is_clear(tmp_path: Path) -> None:
+    recipe, clips = _recipe(tmp_path, "replay: 0.999"), _clips()
+    unclear = replace(clips, visible=((0.5, 0.7) * 8, ()) * (_COUNT // 2))
+    rng = np.random.default_rng(2)
+    labels: list[float] = []
+    for _ in range(12):
+        made = batches.make(
+            recipe, clips, np.arange(_COUNT), recipe.phases[0], kinds=_KINDS, rng=rng, device=torch.device("cpu")
+        )
+        labels += made.targets[made.kinds == NO_KIND].tolist()
+    assert len(labels) > 200
+    assert 0.4 < np.mean(labels) < 0.6
+    # Of frames that all lie in the graded band there is none.
+    assert _made(recipe, unclear).kinds[::2].tolist() == [0] * (_COUNT // 2)
 
 
 def test_clips_of_which_nobody_says_what_is_seen_are_not_replayed(tmp_path: Path) -> None:
