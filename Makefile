@@ -56,11 +56,9 @@ bench-gpu: $(READY)
 fuzz-decode: $(READY)
 	$(BIN)/python -m tests.benchmarks.fuzz_decode
 
-# On two cores with bf16: 15 minutes to draw the cines, 40, 13 and 10 of training, 8 of evaluation.
+# On two cores with bf16: 15 minutes to draw the cines, 40 of training, 8 of evaluation.
 weights: $(READY)
-	$(BIN)/python -m training fit --seed 20273 --recipe config/training/x3d_s_demo_first.yaml --init x3d-s-demo@2.0.0 --run runs/x3d-s-demo-first
-	$(BIN)/python -m training fit --seed 20273 --recipe config/training/x3d_s_demo_second.yaml --init runs/x3d-s-demo-first --run runs/x3d-s-demo-second
-	$(BIN)/python -m training weights --seed 20273 --init runs/x3d-s-demo-second
+	$(BIN)/python -m training weights --seed 20273 --init x3d-s-demo@2.0.0
 
 # torch first and by itself, so that --index-url reaches nothing else; torchvision's own requirement of it is then met.
 $(READY): pyproject.toml $(PINS)

@@ -42,9 +42,10 @@ class Diverged(DicomQCError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """What a run is fitted on. `kinds` are those of the second lesson, none where the recipe has none.
+    """What a run is fitted on, and the weights that it begins from instead of fresh ones (None).
 
-    `sight`: whether there is a third one, the share of the tree that is seen.
+    `kinds` are those of the second lesson, none where the recipe has none. `sight`: whether there is a third one, the share
+    of the tree that is seen.
     """
 
     recipe: Recipe
@@ -55,6 +56,7 @@ class Fit:
     device: torch.device
     kinds: tuple[str, ...]
     sight: bool
+    start: Mapping[str, torch.Tensor] | None
 
     def fresh(self) -> nn.Module:
         """A network as this run needs it."""
@@ -81,8 +83,8 @@ def fit(
     """
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(seed)
-    run = _of(recipe, clips, np.asarray(train, dtype=np.int64), tuple(validation), seed, device)
-    state = _begin(run, start)
+    run = _of(recipe, clips, np.asarray(train, dtype=np.int64), tuple(validation), seed, device, start)
+    state = _begin(run)
     checkpoint.resume(folder, state)
     first, total = state.step, recipe.steps(len(run.train))
     costs = [schedule.cost(phase) * phase.steps_of(len(run.train)) for phase in recipe.phases]
@@ -103,7 +105,13 @@ def fit(
 
 
 def _of(
-    recipe: Recipe, clips: Clips, train: NDArray[np.int64], validation: tuple[int, ...], seed: int, device: torch.device
+    recipe: Recipe,
+    clips: Clips,
+    train: NDArray[np.int64],
+    validation: tuple[int, ...],
+    seed: int,
+    device: torch.device,
+    start: Mapping[str, torch.Tensor] | None = None,
 ) -> Fit:
     """The run with the lessons that its recipe asks for and its clips can give."""
     if any(phase.batch < distributed.world().size for phase in recipe.phases):
@@ -111,15 +119,23 @@ def _of(
     kinds = tuple(sorted({clips.kinds[i] for i in train})) if recipe.kind_loss > 0 else ()
     sight = recipe.sight_loss > 0 and any(math.isfinite(clips.windows[i]) for i in (train if clips.windows else ()))
     return Fit(
-        recipe=recipe, clips=clips, train=train, validation=validation, seed=seed, device=device, kinds=kinds, sight=sight
+        recipe=recipe,
+        clips=clips,
+        train=train,
+        validation=validation,
+        seed=seed,
+        device=device,
+        kinds=kinds,
+        sight=sight,
+        start=start,
     )
 
 
-def _begin(run: Fit, start: Mapping[str, torch.Tensor] | None) -> State:
+def _begin(run: Fit) -> State:
     model = run.fresh()
     network.initialise(model, run.recipe.model)
-    if start is not None:
-        network.start_from(model, start)
+    if run.start is not None:
+        network.start_from(model, run.start)
     average = copy.deepcopy(model) if run.recipe.ema > 0 else None
     replica = DistributedDataParallel(model) if distributed.world().size > 1 else model
     return State(model=model, replica=replica, average=average, optimiser=schedule.optimiser(run.recipe, model))
@@ -159,8 +175,10 @@ def _validate(run: Fit, state: State, folder: Path, epoch: int, progress: Progre
 
 
 def _candidate(run: Fit, state: State) -> nn.Module:
-    """What would be published now: the average if there is one, its batch norm re-estimated if the recipe says so."""
+    """What would be published now: the average if there is one, blended and its batch norm re-estimated as the recipe says."""
     made = copy.deepcopy(state.model if state.average is None else state.average)
+    if run.recipe.blend and run.start is not None:
+        network.blend(made, run.start, run.recipe.blend)
     if run.recipe.reestimate_clips:
         network.reestimate(made, _plain_batches(run))
     return made.eval()

@@ -87,6 +87,17 @@ def start_from(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
     model.load_state_dict(state)
 
 
+def blend(model: nn.Module, weights: Mapping[str, torch.Tensor], share: float) -> None:
+    """Draw the model's weights towards `weights` by `share`; of outputs that these have not, its own stay.
+
+    What fine-tuning forgets beyond its own clips comes back so (Wortsman et al., CVPR 2022). Batch norm is to be re-estimated.
+    """
+    with torch.no_grad():
+        for key, value in model.state_dict().items():
+            if value.is_floating_point() and value.ndim:
+                value[: len(weights[key])].lerp_(weights[key].to(value), share)
+
+
 def first_output(model: nn.Module, name: str) -> nn.Module:
     """The network of one logit that equals the first output of `model`: what was only there to teach is left out."""
     single = build(name, 0.0)

@@ -51,6 +51,7 @@ class Recipe:
     epochs. `ema` is the averaged weights' decay per step (0: none). `kind_loss` weighs the second lesson,
     which kind a clip is, `sight_loss` a third, the share of the tree that is seen (simulated clips only). `blank` is the
     share of training clips that featureless ones replace, `replay` the share that is looped, held or played backwards.
+    `blend` is the share of the weights that the run began from in its result, with batch norm re-estimated.
     Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best by AUC is kept. `micro_batch`
     clips at most are on the device at once (0: the batch).
     """
@@ -79,6 +80,7 @@ class Recipe:
     sight_loss: float = 0.0
     blank: float = 0.0
     replay: float = 0.0
+    blend: float = 0.0
     rate_steps: int = 0
     reestimate_clips: int = 0
     validate_epochs: int = 0
@@ -124,10 +126,11 @@ _NUMBERS: Final = (
     "dropout",
     "blank",
     "replay",
+    "blend",
 )
 _REPLAYED: Final = (4, 8, 16)
 _LESSONS: Final = ("kind_loss", "sight_loss")
-_BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank", "replay")
+_BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank", "replay", "blend")
 
 
 def _usable(recipe: Recipe) -> Recipe:
@@ -167,11 +170,15 @@ def _fitting(recipe: Recipe) -> None:
             raise ConfigError(f"phases[{i}]: steps or epochs is expected, and one of them only")
         if phase.frames > frames:
             raise ConfigError(f"phases[{i}].frames: the spec has {frames}")
-    if recipe.replay:
-        _replayable(recipe)
+    _mixable(recipe)
 
 
-def _replayable(recipe: Recipe) -> None:
+def _mixable(recipe: Recipe) -> None:
+    """What blends and replays need."""
+    if recipe.blend and not recipe.reestimate_clips:
+        raise ConfigError("blend: reestimate_clips is needed, since a mixture has no batch norm statistics of its own")
+    if not recipe.replay:
+        return
     if recipe.spec.frame_numbers() != sight.SAMPLED:
         known = ", ".join(map(str, sight.SAMPLED))
         raise ConfigError(f"replay: the spec must have the frames {known}, of which it is known what is seen")
