@@ -34,6 +34,8 @@ MANIFEST: Final = "manifest.csv"
 LEFT_OUT: Final = "left_out.csv"
 RECIPE: Final = "recipe.yaml"
 FACTS: Final = "run.json"
+# A comparison asks twice for every model, and settling labels takes minutes.
+_PLANNED: Final[dict[tuple[str, int], tuple[CinePlan, ...]]] = {}
 _UNSEEN_SEED_STEP: Final = 500_000_003
 _PACKAGES: Final = ("torch", "numpy", "opencv-python-headless", "pytorchvideo", "pydicom")
 
@@ -142,8 +144,10 @@ class Run:
 
 def preset(cohort: str, seed: int, workers: int, say: Say, name: str = "") -> tuple[CinePlan, ...]:
     """The cines of the cohort `cohort` (one of `presets.NAMES`); its labels are counted for `name` as they are settled."""
-    with counting("labels settled", say, name) as settled:
-        return presets.planned(cohort, seed, workers, settled)
+    if (cohort, seed) not in _PLANNED:
+        with counting("labels settled", say, name) as settled:
+            _PLANNED[cohort, seed] = presets.planned(cohort, seed, workers, settled)
+    return _PLANNED[cohort, seed]
 
 
 def create(
