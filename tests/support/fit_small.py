@@ -29,7 +29,9 @@ class Plain(nn.Module):
         self.features, self.head = nn.Conv3d(3, 4, (1, 5, 5), stride=(1, 4, 4)), nn.Linear(4, num_classes)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return self.head(self.features(values).relu().mean(dim=(2, 3, 4)))
+        # In fp32 whatever the processor: bf16 rounds the parts of a sum otherwise than the whole.
+        with torch.autocast("cpu", enabled=False):
+            return self.head(self.features(values).relu().mean(dim=(2, 3, 4)))
 
 
 def main(folder: Path, epochs: int) -> None:
