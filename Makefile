@@ -58,7 +58,7 @@ fuzz-decode: $(READY)
 
 # On two cores with bf16: 15 minutes to draw the cines, 40 of training, 8 of evaluation.
 weights: $(READY)
-	$(BIN)/python -m training weights --seed 20273 --init x3d-s-demo@2.0.0
+	$(BIN)/python -m training weights --seed 20273 --init x3d-s-demo@3.0.0
 
 # torch first and by itself, so that --index-url reaches nothing else; torchvision's own requirement of it is then met.
 $(READY): pyproject.toml $(PINS)

@@ -25,11 +25,12 @@ from training import (
     results,
     simulate,
 )
+from training import recipe as recipes
 from training import run as runs
 from training.clock import Clock, Paused
 from training.data import importers
 from training.evaluate import check, evaluate
-from training.fitting import fit
+from training.fitting import first_weights, fit
 from training.publish import publish
 from training.run import Run
 
@@ -65,6 +66,8 @@ def _import(options: argparse.Namespace) -> None:
 
 def _opened(options: argparse.Namespace) -> Run:
     folder = options.run or Path("runs") / f"{options.recipe.stem.replace('_', '-')}-{options.seed}"
+    # A refused start must leave no folder, which would then refuse the right one.
+    first_weights(options.init or "", recipes.load(options.recipe), options.registry)
     return runs.create(
         folder,
         options.recipe,
@@ -148,7 +151,8 @@ def _weights(options: argparse.Namespace) -> None:
 
 def _carry_over(options: argparse.Namespace) -> bool:
     settings = Settings()
-    model = registry.resolve(options.weights or settings.score.model, options.registry)
+    asked_by = "weights" if options.weights else "score.model"
+    model = registry.resolve(options.weights or settings.score.model, options.registry, asked_by=asked_by)
     found = carryover_check.check(
         options.cine, model, settings.cache(), contrast_from=options.contrast_from, seed=options.seed, device=options.device
     )

@@ -12,7 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from training import laboratory
 from training.data.cines import Clips
+from training.laboratory import blurred
 
 _SWAY: Final = (4.0, 4.0, 1.5)  # pixels of the cached size, and degrees
 _SWAY_NOISE: Final = (0.2, 1.0)  # grey levels at the cached size; more would hide what the label says is seen
@@ -20,7 +22,11 @@ _SWAY_NOISE: Final = (0.2, 1.0)  # grey levels at the cached size; more would hi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strength:
-    """How far each change may go: degrees, shares of scale, width and depth, logs of gamma and contrast, grey levels."""
+    """How far each change may go: degrees, shares of scale, width and depth, logs of gamma and contrast, grey levels.
+
+    `clutter` is the share of a clip's own grey spread that still or drifting background has, `local` the share of clips that is
+    processed as other makers' machines do (`training.laboratory`).
+    """
 
     rotate_deg: float = 10.0
     scale: float = 0.12
@@ -32,6 +38,8 @@ class Strength:
     log_contrast: float = 0.25
     brightness: float = 20.0
     noise: float = 5.0
+    clutter: float = 0.0
+    local: float = 0.0
 
 
 def draw(clips: Clips, indices: NDArray[np.int64], *, frames: int, rng: np.random.Generator) -> torch.Tensor:
@@ -49,7 +57,12 @@ def augment(batch: torch.Tensor, size: int, strength: Strength, rng: np.random.G
     count = len(grey)
     sigmas = np.where(rng.random(count) < strength.blur, rng.uniform(0.4, 1.1, count), 0.0)
     for index in np.flatnonzero(sigmas):
-        grey[index] = _blur(grey[index], float(sigmas[index]))
+        grey[index] = blurred(grey[index], float(sigmas[index]))
+    for index in range(count):
+        if strength.clutter:
+            grey[index] = laboratory.cluttered(grey[index], strength.clutter, rng)
+        if strength.local and rng.random() < strength.local:
+            grey[index] = laboratory.processed(grey[index], rng)
     gamma = _column(np.exp(rng.uniform(-strength.log_gamma, strength.log_gamma, count)), grey)
     contrast = _column(np.exp(rng.uniform(-strength.log_contrast, strength.log_contrast, count)), grey)
     bright = _column(rng.uniform(-strength.brightness, strength.brightness, count), grey)
@@ -82,16 +95,6 @@ def _warp(grey: torch.Tensor, size: int, strength: Strength, rng: np.random.Gene
     points = torch.stack([x, y, torch.ones_like(x)], -1).view(-1, 3) @ matrix.transpose(1, 2)
     grid = (points[..., :2] / points[..., 2:]).view(count, size, size, 2)
     return functional.grid_sample(grey, grid, mode="bilinear", padding_mode="border", align_corners=False)
-
-
-def _blur(clip: torch.Tensor, sigma: float) -> torch.Tensor:
-    """A Gaussian of 5×5 pixels on every frame of [T,S,S], along rows, then along columns."""
-    weights = torch.exp(-0.5 * (torch.arange(-2, 3, dtype=torch.float32) / sigma) ** 2)
-    shares = (weights / weights.sum()).tolist()
-    for axis, edges in ((1, (0, 0, 2, 2)), (2, (2, 2, 0, 0))):
-        padded = functional.pad(clip[:, None], edges, mode="replicate")[:, 0]
-        clip = sum(weight * padded.narrow(axis, tap, clip.shape[axis]) for tap, weight in enumerate(shares))
-    return clip
 
 
 def sway(frames: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

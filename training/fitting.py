@@ -13,7 +13,6 @@ from torch import nn
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import kinetics, weights, zoo
 from dicomqc.models import registry as published
-from dicomqc.models.registry import ModelVersion
 from training import checkpoint, distributed, loop, network, precision
 from training import run as runs
 from training.clock import NO_END, Clock
@@ -44,7 +43,7 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
     began, resumed = time.monotonic(), (folder / checkpoint.CHECKPOINT).exists()
     if recipe.phases:
         say(
-            f"training {recipe.model} on {len(train)} clips in {precision.name(device)} on {device}, "
+            f"training {recipe.model} on {len(train)} clips in {precision.name(device, recipe.precision)} on {device}, "
             f"{recipe.steps(len(train))} steps; log in {folder}/log.jsonl"
         )
         model = loop.fit(
@@ -53,7 +52,7 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
     else:
         _unknown(run, _split_otherwise(run))
         say(f"nothing is trained: the weights of {run.init} are taken as they are")
-        model = _as_it_is(run, start or {})
+        model = _as_it_is(recipe, start or {})
     seconds = round(time.monotonic() - began, 1)
     if distributed.world().first:
         facts = {
@@ -73,14 +72,14 @@ def _facts(recipe: Recipe, taught_clips: int, cohort_clips: int, device: torch.d
         "train_clips": taught_clips,
         "cohort_clips": cohort_clips,
         "device": str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
-        "precision": precision.name(device),
+        "precision": precision.name(device, recipe.precision),
         "processes": distributed.world().size,
     }
 
 
-def _as_it_is(run: Run, start: Mapping[str, torch.Tensor]) -> nn.Module:
+def _as_it_is(recipe: Recipe, start: Mapping[str, torch.Tensor]) -> nn.Module:
     """The network with the weights `start`, unchanged. Raises ConfigError where they are another network's."""
-    model = network.build(run.recipe.model, 0.0)
+    model = network.build(recipe.model, 0.0)
     network.start_from(model, start)
     return model
 
@@ -111,54 +110,49 @@ def _split_otherwise(run: Run) -> set[int]:
 
 
 def _checked_start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:
-    """`_start`, with all refused that can be before the cohort is rendered or read, which takes long."""
-    start = _start(run, registry)
-    if start is not None:
-        _as_it_is(run, start)
+    """`first_weights`, with all refused that can be before the cohort is rendered or read, which takes long."""
+    start = first_weights(run.init, run.recipe, registry)
     if not run.recipe.phases:
         _unknown(run, _known_whatever_the_split(run, registry))
     return start
 
 
-def _start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:
+def first_weights(init: str, recipe: Recipe, registry: Path) -> dict[str, torch.Tensor] | None:
     """The weights to begin from: a published version's, another run's, or X3D's Kinetics file with a fresh last layer.
 
-    Null: fresh ones.
+    Null: fresh ones. Raises ConfigError where there are none, or other ones than the recipe's network needs.
     """
-    if not run.init:
+    if not init:
         return None
-    if (Path(run.init) / WEIGHTS).is_file():
-        other = runs.reopen(Path(run.init))
-        if (other.recipe.model, other.recipe.spec) != (run.recipe.model, run.recipe.spec):
-            raise ConfigError(f"init: {run.init} is a run of another model or of other frames than the recipe's")
-        found: dict[str, torch.Tensor] = load_file(Path(run.init) / WEIGHTS)
+    found = _weights(init, recipe, registry)
+    _as_it_is(recipe, found)
+    return found
+
+
+def _weights(init: str, recipe: Recipe, registry: Path) -> dict[str, torch.Tensor]:
+    if (Path(init) / WEIGHTS).is_file():
+        other = runs.reopen(Path(init))
+        if (other.recipe.model, other.recipe.spec) != (recipe.model, recipe.spec):
+            raise ConfigError(f"init: {init} is a run of another model or of other frames than the recipe's")
+        found: dict[str, torch.Tensor] = load_file(Path(init) / WEIGHTS)
         return found
-    spec = run.recipe.spec
-    if Path(run.init).suffix == KINETICS_SUFFIX:
-        if not run.recipe.phases:
+    spec = recipe.spec
+    if Path(init).suffix == KINETICS_SUFFIX:
+        if not recipe.phases:
             raise ConfigError("phases: nothing would be trained, and Kinetics weights have no last layer for this label")
         if (spec.normalisation, spec.mean, spec.std) != ("fixed", kinetics.MEAN, kinetics.STD):
             raise ConfigError(
                 f"init: Kinetics weights want spec.normalisation fixed, mean {kinetics.MEAN} and std {kinetics.STD}"
             )
-        fresh = zoo.build(run.recipe.model)
-        kinetics.load_kinetics(fresh, Path(run.init))
+        fresh = zoo.build(recipe.model)
+        kinetics.load_kinetics(fresh, Path(init))
         return fresh.state_dict()
-    version = _version(run.init, registry)
-    if version.card.spec != spec:
-        raise ConfigError(f"init: {run.init} sees other frames than the recipe's spec")
-    return weights.load(version).state_dict()
-
-
-def _version(init: str, registry: Path) -> ModelVersion:
-    """The published version that `init` names. Raises ConfigError, which names `init` and no setting of the node."""
     if "@" not in init or "/" in init:
         raise ConfigError(f"init: {init} is neither a run with weights nor NAME@VERSION")
-    try:
-        # The shipped versions are looked through anyway; given again, they would be told twice.
-        return published.resolve(init, None if registry == published.shipped() else registry)
-    except ConfigError as error:
-        raise ConfigError(f"init: {str(error).removeprefix('score.model: ')}") from error
+    version = published.resolve(init, registry, asked_by="init")
+    if version.card.spec != spec:
+        raise ConfigError(f"init: {init} sees other frames than the recipe's spec")
+    return weights.load(version).state_dict()
 
 
 def taught(run: Run, clips: Clips, split: Split) -> tuple[tuple[int, ...], tuple[int, ...]]:

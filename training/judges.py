@@ -82,6 +82,7 @@ def of_run(run: Run, device: torch.device, registry: Path) -> Judge:
 
 def of_version(reference: str, registry: Path, device: str) -> Judge:
     """A published version in the engine that the node would take, with its card's thresholds. Raises ConfigError."""
+    published.resolve(reference, registry, asked_by="weights")
     options = replace(
         Settings().score_options(), model=reference, registry=registry, device=device, mode=Mode.OBSERVE, precision="fp32"
     )

@@ -240,7 +240,7 @@ def _gradients(run: Fit, state: State, batch: Batch, share: float) -> float:
         ends = start + size >= count
         # The processes need to agree only once a step.
         with state.replica.no_sync() if isinstance(state.replica, DistributedDataParallel) and not ends else nullcontext():
-            with precision.autocast(run.device):
+            with precision.autocast(run.device, run.recipe.precision):
                 outputs = state.replica(_input(part.grey, run.recipe)).float()
             loss = _loss(run, outputs, part) * (len(part.grey) / share)
             loss.backward()  # type: ignore[no-untyped-call]

@@ -2,10 +2,14 @@
 
 import platform
 from contextlib import AbstractContextManager, nullcontext
+from typing import Final, Literal
 
 import torch
 
 from dicomqc.core.errors import ConfigError
+
+Wanted = Literal["auto", "fp32"]
+WANTED: Final = ("auto", "fp32")
 
 
 def device(name: str) -> torch.device:
@@ -34,11 +38,11 @@ def bf16(where: torch.device) -> bool:
     return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())  # noqa: SLF001
 
 
-def name(where: torch.device) -> str:
-    """What a run on that device computes in."""
-    return "bf16" if bf16(where) else "fp32"
+def name(where: torch.device, wanted: Wanted = "auto") -> str:
+    """What a run on that device computes in: fp32 where that is wanted, whatever the device."""
+    return "bf16" if wanted == "auto" and bf16(where) else "fp32"
 
 
-def autocast(where: torch.device) -> AbstractContextManager[object]:
-    """Mixed precision where it pays; nothing elsewhere."""
-    return torch.autocast(where.type, dtype=torch.bfloat16) if bf16(where) else nullcontext()
+def autocast(where: torch.device, wanted: Wanted = "auto") -> AbstractContextManager[object]:
+    """Mixed precision where it pays and is not forbidden; nothing elsewhere."""
+    return torch.autocast(where.type, dtype=torch.bfloat16) if name(where, wanted) == "bf16" else nullcontext()

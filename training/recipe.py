@@ -18,6 +18,7 @@ from dicomqc.phantom import presets, sight
 from dicomqc.sample.spec import FrameSpec, is_finite
 from training.augment import Strength
 from training.data.splits import SHARES
+from training.precision import WANTED, Wanted
 
 SCHEDULES: Final = ("carry", "paper")
 _BASES: Final = 4
@@ -53,7 +54,8 @@ class Recipe:
     share of training clips that featureless ones replace, `replay` the share that is looped, held or played backwards.
     `blend` is the share of the weights that the run began from in its result, with batch norm re-estimated.
     Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best by AUC is kept. `micro_batch`
-    clips at most are on the device at once (0: the batch).
+    clips at most are on the device at once (0: the batch). `precision` fp32 forbids mixed precision, which auto takes where the
+    hardware has it.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Recipe:
     reestimate_clips: int = 0
     validate_epochs: int = 0
     micro_batch: int = 0
+    precision: Wanted = "auto"
     margin: int = 1
     checkpoint_steps: int = 50
     threads: int = 2
@@ -158,7 +161,7 @@ def _are_shares(values: object) -> bool:
 
 def _fitting(recipe: Recipe) -> None:
     """What must fit together."""
-    choices = {"model": tuple(zoo.ARCHITECTURES), "schedule": SCHEDULES, "cohort": ("", *presets.NAMES)}
+    choices = {"model": tuple(zoo.ARCHITECTURES), "schedule": SCHEDULES, "cohort": ("", *presets.NAMES), "precision": WANTED}
     for name, known in choices.items():
         if getattr(recipe, name) not in known:
             raise ConfigError(f"{name}: one of {', '.join(one for one in known if one)} is expected")

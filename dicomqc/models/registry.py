@@ -40,16 +40,16 @@ def shipped() -> Path:
     return Path(str(files("dicomqc.models"))) / "shipped"
 
 
-def resolve(reference: str, registry: Path | None) -> ModelVersion:
-    """Find NAME@VERSION among the shipped and the imported versions. Raises ConfigError."""
+def resolve(reference: str, registry: Path | None, *, asked_by: str = "score.model") -> ModelVersion:
+    """Find NAME@VERSION among the shipped and the imported versions. Raises ConfigError, which names the setting `asked_by`."""
     name, at, version = reference.partition("@")
     if not at or not _is_name(name) or not _is_name(version):
-        raise ConfigError(f"score.model: {reference} is not NAME@VERSION")
+        raise ConfigError(f"{asked_by}: {reference} is not NAME@VERSION")
     for root in _roots(registry):
         if (root / name / version).is_dir():
             return read(root / name / version)
     known = ", ".join(f"{f.parent.name}@{f.name}" for f in folders(registry)) or "none"
-    raise ConfigError(f"score.model: there is no {reference}; known: {known}")
+    raise ConfigError(f"{asked_by}: there is no {reference}; known: {known}")
 
 
 def folders(registry: Path | None) -> list[Path]:
@@ -161,7 +161,7 @@ def sha256(path: Path) -> str:
 
 
 def _roots(registry: Path | None) -> list[Path]:
-    return [shipped()] if registry is None else [shipped(), registry]
+    return [shipped()] if registry in {None, shipped()} else [shipped(), registry]
 
 
 def _is_name(text: str) -> bool:

@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 import torch
 
+from training import laboratory
 from training.augment import Strength, augment, draw
 from training.data.cines import Clips
 
@@ -51,11 +53,57 @@ def test_the_same_generator_gives_the_same_batch_at_any_number_of_threads() -> N
     batch = torch.from_numpy(_clips().frames)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    alone = augment(batch, 32, Strength(), np.random.default_rng(1))
+    strength = Strength(clutter=0.8, local=0.5)
+    alone = augment(batch, 32, strength, np.random.default_rng(1))
     torch.set_num_threads(2)
-    together = augment(batch, 32, Strength(), np.random.default_rng(1))
+    together = augment(batch, 32, strength, np.random.default_rng(1))
     torch.set_num_threads(threads)
     assert torch.equal(alone, together)
+
+
+def _bright_with_a_vessel(frames: int = 4) -> torch.Tensor:
+    """Bright ground between black shutters, with a thin dark line down the middle."""
+    clip = torch.full((frames, 160, 160), 140.0)
+    clip[:, :, 78:81] = 100.0
+    clip[:, :20] = clip[:, -20:] = 0.0
+    return clip
+
+
+def _depths(clip: torch.Tensor) -> torch.Tensor:
+    """How much darker the line is than both of its sides, in each row between the shutters, over the brightness."""
+    rows = clip[0, 40:120]
+    beside = (rows[:, 70:75].mean(1) + rows[:, 84:89].mean(1)) / 2
+    return 1.0 - rows[:, 79] / beside
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_clutter_lies_over_every_frame_and_hides_neither_vessels_nor_shutters(seed: int) -> None:
+    clip = _bright_with_a_vessel()
+    changed = laboratory.cluttered(clip, 0.8, np.random.default_rng(seed))
+    assert changed.shape == clip.shape
+    assert (changed[:, :20] == 0.0).all()
+    assert changed[:, 30:130, :70].std() > 0.0
+    assert (_depths(changed).median() - _depths(clip).median()).abs() < 0.05
+
+
+def test_clutter_stands_still_in_some_runs_and_drifts_in_others() -> None:
+    drifting = {
+        bool((made[0] != made[-1]).any())
+        for seed in range(12)
+        for made in [laboratory.cluttered(_bright_with_a_vessel(), 0.8, np.random.default_rng(seed))]
+    }
+    assert drifting == {False, True}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_other_makers_processing_flattens_the_wide_and_keeps_the_fine(seed: int) -> None:
+    clip = _bright_with_a_vessel()
+    clip[:, 20:-20] += torch.linspace(-60.0, 60.0, 160)
+    made = laboratory.processed(clip, np.random.default_rng(seed))
+    assert made.shape == clip.shape
+    left, right = made[:, 60:100, 20:40].mean(), made[:, 60:100, 120:140].mean()
+    assert 0.0 < float(right - left) <= 75.0 + 1e-3
+    assert float(_depths(made).median()) > 0.6 * float(_depths(clip).median())
 
 
 def test_the_start_jitters_by_the_margin_and_fewer_frames_stride_over_all() -> None:

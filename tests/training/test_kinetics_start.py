@@ -8,16 +8,15 @@ import torch
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import kinetics, zoo
-from training import fitting, recipe
-from training.run import Run
+from training import fitting
+from training.recipe import Recipe, load
 
 RECIPES = Path(__file__).resolve().parents[2] / "config" / "training"
 
 
-def run(file: Path, **spec: object) -> Run:
-    loaded = recipe.load(RECIPES / "x3d_s.yaml")
-    wanted = replace(loaded, spec=replace(loaded.spec, **spec))  # type: ignore[arg-type]
-    return Run(folder=file.parent, recipe=wanted, seed=1, fit_seed=1, init=str(file), without_kind="")
+def _recipe(**spec: object) -> Recipe:
+    loaded = load(RECIPES / "x3d_s.yaml")
+    return replace(loaded, spec=replace(loaded.spec, **spec))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +28,18 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_begins_with_the_files_weights_and_a_fresh_last_layer(file: Path) -> None:
-    start = fitting._start(run(file, normalisation="fixed"), file.parent)
+    start = fitting.first_weights(str(file), _recipe(normalisation="fixed"), file.parent)
     assert start is not None
     published = torch.load(file, weights_only=True)["model_state"]
     assert {k for k in start if not torch.equal(start[k], published[k])} == kinetics._OWN
 
 
 def test_kinetics_weights_are_no_judge_as_they_are(file: Path) -> None:
-    begun = run(file, normalisation="fixed")
+    untrained = replace(_recipe(normalisation="fixed"), phases=())
     with pytest.raises(ConfigError, match="have no last layer for this label"):
-        fitting._start(replace(begun, recipe=replace(begun.recipe, phases=())), file.parent)
+        fitting.first_weights(str(file), untrained, file.parent)
 
 
 def test_inputs_of_another_normalisation_are_refused(file: Path) -> None:
     with pytest.raises(ConfigError, match="normalisation fixed"):
-        fitting._start(run(file), file.parent)
+        fitting.first_weights(str(file), _recipe(), file.parent)

@@ -121,6 +121,8 @@ def test_what_is_wrong_whatever_the_cohort_is_said_before_it_is_rendered(
         assert [record.message for record in caplog.records if says in record.message]
         assert len(caplog.records) == 1, "nothing is rendered, and nothing else is said"
         assert not (folder / "runs" / name / "splits.json").exists()
+    assert not (folder / "runs" / "wide").exists(), "a corrected --init may take the name"
+    assert not (folder / "runs" / "absent").exists()
 
 
 def test_versions_that_are_known_are_told_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -228,6 +228,11 @@ def test_published_weights_say_in_a_stream_what_the_node_says_of_the_files(tmp_p
     assert found["threshold"] == found["stream"]["threshold"] == loaded.version.card.threshold
 
 
+def test_weights_that_are_not_there_are_told_by_the_name_of_the_option(caplog: pytest.LogCaptureFixture) -> None:
+    assert program.main(["stream", "--weights", "x3d-s-demo@9.9.9", "--seed", "3", "--patients", "1"]) == 2
+    assert caplog.messages[-1].startswith("weights: there is no x3d-s-demo@9.9.9; known: ")
+
+
 def test_a_cohort_by_name_is_streamed_without_what_the_node_refuses(
     run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

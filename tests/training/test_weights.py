@@ -231,6 +231,9 @@ def test_precision_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert precision.name(cpu) == "bf16"
     with precision.autocast(cpu):
         assert torch.is_autocast_enabled("cpu")
+    assert precision.name(cpu, "fp32") == "fp32"
+    with precision.autocast(cpu, "fp32"):
+        assert not torch.is_autocast_enabled("cpu")
 
 
 @pytest.mark.parametrize("name", ["cuda:77", "toaster", "meta"])
