@@ -58,11 +58,11 @@ def augment(batch: torch.Tensor, size: int, strength: Strength, rng: np.random.G
     sigmas = np.where(rng.random(count) < strength.blur, rng.uniform(0.4, 1.1, count), 0.0)
     for index in np.flatnonzero(sigmas):
         grey[index] = blurred(grey[index], float(sigmas[index]))
-    for index in range(count):
+    for place in range(count):
         if strength.clutter:
-            grey[index] = laboratory.cluttered(grey[index], strength.clutter, rng)
+            grey[place] = laboratory.cluttered(grey[place], strength.clutter, rng)
         if strength.local and rng.random() < strength.local:
-            grey[index] = laboratory.processed(grey[index], rng)
+            grey[place] = laboratory.processed(grey[place], rng)
     gamma = _column(np.exp(rng.uniform(-strength.log_gamma, strength.log_gamma, count)), grey)
     contrast = _column(np.exp(rng.uniform(-strength.log_contrast, strength.log_contrast, count)), grey)
     bright = _column(rng.uniform(-strength.brightness, strength.brightness, count), grey)
