@@ -8,6 +8,7 @@ from dicomqc.phantom import cine, cohort
 from dicomqc.phantom.plan import CinePlan, Kind
 from dicomqc.sample.display import resize
 from dicomqc.sample.spec import FrameSpec
+from training import metrics
 from training.data import masks
 from training.data.masks import Masks
 
@@ -38,6 +39,31 @@ def test_a_mask_lies_on_what_is_darker_than_its_surroundings(coronary: CinePlan,
         # Moved a little aside it lies on the background.
         aside = np.roll(tree, 12, axis=1)
         assert np.median(frame[tree]) < np.median(frame[aside]) - 3
+
+
+_COMPLETE = [plan for plan in cohort.balanced(5, 6) if plan.kind is Kind.CORONARY][:8]
+
+
+@pytest.mark.parametrize("plan", _COMPLETE, ids=lambda plan: f"{plan.patient}-{plan.cine}")
+def test_in_any_complete_run_contrast_darkens_the_mask_more_than_anything_beside_it(plan: CinePlan) -> None:
+    bare = replace(plan, kind=Kind.NO_CONTRAST)
+    shown, without = (resize(cine.shown(one, _SPEC.frame_numbers()), _SPEC.size).astype(float) for one in (plan, bare))
+    found = masks.draw(plan, _SPEC)
+    on_tree, aside = [], []
+    for darker, tree, vessels in zip(without - shown, found.tree, found.vessels, strict=True):
+        if tree.mean() < 0.005:  # before the medium arrives
+            continue
+        far = darker[~cv2.dilate(vessels.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)]
+        on_tree.append(_more_often(darker[tree], far))
+        aside.append(_more_often(darker[np.roll(tree, 12, axis=1) & ~vessels], far))
+    assert np.mean(on_tree) > 0.65
+    assert np.mean(on_tree) > np.mean(aside)
+
+
+def _more_often(these: np.ndarray, those: np.ndarray) -> float:
+    """How often one of `these` is greater than one of `those`."""
+    labels = np.concatenate([np.ones(len(these)), np.zeros(len(those))])
+    return metrics.auc(labels, np.concatenate([these, those]))
 
 
 def test_the_tree_lies_among_the_vessels_and_follows_the_heart(drawn: Masks) -> None:
