@@ -41,7 +41,8 @@ _began = time.monotonic()
 
 
 def _say(text: str) -> None:
-    _log.info("%6.0f s  %s", time.monotonic() - _began, text)
+    if distributed.world().first:
+        _log.info("%6.0f s  %s", time.monotonic() - _began, text)
 
 
 def _complexity(options: argparse.Namespace) -> None:
@@ -66,8 +67,9 @@ def _import(options: argparse.Namespace) -> None:
 
 def _opened(options: argparse.Namespace) -> Run:
     folder = options.run or Path("runs") / f"{options.recipe.stem.replace('_', '-')}-{options.seed}"
-    # A refused start must leave no folder, which would then refuse the right one.
-    first_weights(options.init or "", recipes.load(options.recipe), options.registry)
+    if not (folder / runs.FACTS).exists():
+        # A refused start must leave no folder, which would then refuse the right one.
+        first_weights(options.init or "", recipes.load(options.recipe), options.registry)
     return runs.create(
         folder,
         options.recipe,
@@ -80,23 +82,23 @@ def _opened(options: argparse.Namespace) -> Run:
 
 
 def _fit(options: argparse.Namespace) -> Run:
-    with distributed.joined() as world:
-        # The first opens the folder and fills the cache, so that the others find both.
-        run = _opened(options) if world.first else None
-        say = _say if world.first else lambda _: None
-        if run is not None and world.size > 1:
-            run.clips(options.workers, say)
-        distributed.wait()
-        run = run or _opened(options)
-        device = distributed.local_device(precision.device(options.device))
-        fit(run, options.workers, say, device=device, registry=options.registry)
-        distributed.wait()
-        return run
+    world = distributed.world()
+    # The first opens the folder and fills the cache, so that the others find both.
+    run = _opened(options) if world.first else None
+    if run is not None and world.size > 1:
+        run.clips(options.workers, _say)
+    distributed.wait()
+    run = run or _opened(options)
+    device = distributed.local_device(precision.device(options.device))
+    fit(run, options.workers, _say, device=device, registry=options.registry)
+    distributed.wait()
+    return run
 
 
 def _evaluate(run: Run, options: argparse.Namespace) -> None:
-    device = precision.device(options.device)
+    device = distributed.local_device(precision.device(options.device))
     found: dict[str, Any] = evaluate(run, options.workers, _say, device=device, independent=options.manifest)
+    distributed.wait()
     for part in ("validation", "test", "unseen", "independent"):
         if part in found:
             shown = {k: v for k, v in found[part].items() if not isinstance(v, dict)}
@@ -124,6 +126,7 @@ def _comparison(options: argparse.Namespace) -> None:
         registry=registry.shipped(),
         clock=Clock(options.minutes * 60.0),
         complexity=options.complexity,
+        sanity=options.sanity,
     )
 
 
@@ -133,6 +136,8 @@ def _figures(options: argparse.Namespace) -> None:
 
 
 def _publish(run: Run, root: Path, options: argparse.Namespace) -> None:
+    if not distributed.world().first:
+        return
     name, _, number = (options.name or str(run.recipe.name) + "@" + run.recipe.version).partition("@")
     if (root / name / number).exists():
         # A published version never changes; the run keeps its own, so that the two can be compared.
@@ -281,6 +286,7 @@ def _add_comparison(commands: _Parser) -> None:
     )
     added.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     added.add_argument("--complexity", type=Path, help="JSON of `complexity --format json`, for Table 3")
+    added.add_argument("--sanity", action="store_true", help="with the sanity checks of every run, also of runs that are done")
     added.set_defaults(does=_comparison)
 
 
@@ -317,7 +323,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parser().parse_args(arguments)
     try:
-        failed = options.does(options) is False
+        with distributed.joined():
+            failed = options.does(options) is False
     except Paused as error:
         _log.info("%s", error)
         return _PAUSED

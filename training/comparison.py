@@ -16,7 +16,7 @@ import torch
 from training import report
 from training import run as runs
 from training.clock import Clock
-from training.evaluate import evaluate
+from training.evaluate import check, evaluate
 from training.fitting import fit
 from training.progress import Say
 from training.run import EXAMPLES, FACTS, FIT, METRICS, PREDICTIONS, RECIPE, SANITY, SPLITS, WEIGHTS
@@ -54,8 +54,11 @@ def run(
     registry: Path,
     clock: Clock,
     complexity: Path | None = None,
+    sanity: bool = False,
 ) -> None:
     """Do what is not done yet, in order, and write the report after every run; `seed` is the cohort's.
+
+    `sanity`: with the sanity checks of every run.
 
     Raises `Paused` where the clock is over before the last.
     """
@@ -67,16 +70,18 @@ def run(
             fit(opened, workers, say, device=device, registry=registry, clock=clock)
             evaluate(opened, workers, say, device=device)
             _pack(opened.folder, out / "packed")
+        if sanity and not (opened.folder / SANITY).exists():
+            clock.check()
+            check(opened, workers, say, device=device)
+            _pack(opened.folder, out / "packed")
         done.append(opened.folder)
         written = report.write(done, out / "report", complexity)
         say(f"{opened.folder.name}: done, {len(done)} of {len(wanted)}; {written}")
 
 
 def _pack(folder: Path, out: Path) -> None:
-    """What a report is drawn from as OUT/RUN.tar.gz, and weights that are small beside it; nothing where that is there."""
+    """What a report is drawn from as OUT/RUN.tar.gz, and weights that are small beside it."""
     path = out / f"{folder.name}.tar.gz"
-    if path.exists():
-        return
     out.mkdir(parents=True, exist_ok=True)
     if (folder / WEIGHTS).stat().st_size <= _LARGEST_BYTES:
         shutil.copyfile(folder / WEIGHTS, out / f"{folder.name}.safetensors")

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import distributed as dist
+from torch import nn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +41,28 @@ def joined() -> Iterator[World]:
     if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
         yield World()
         return
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    _join()
     try:
         yield world()
     finally:
         dist.destroy_process_group()
+
+
+def _join() -> None:
+    if not torch.cuda.is_available():
+        dist.init_process_group("gloo")
+        return
+    mine = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    # What is gathered goes by way of the current device, which is the first one in every process until it is said.
+    torch.cuda.set_device(mine)
+    dist.init_process_group("nccl", device_id=mine)
+
+
+def as_first(model: nn.Module) -> None:
+    """Take the first process's buffers: each has batch norm statistics of its own clips."""
+    if world().size > 1:
+        for buffer in model.buffers():
+            dist.broadcast(buffer, 0)
 
 
 def local_device(device: torch.device) -> torch.device:

@@ -1,6 +1,5 @@
 """Scores of a trained network to predictions and metrics: thresholds and temperature are frozen before any test is scored."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dicomqc.core.errors import ConfigError
-from training import baseline, checkpoint, gaze, groups, loop, metrics, network, predictions, sanity
+from training import baseline, checkpoint, distributed, files, gaze, groups, loop, metrics, network, predictions, sanity
 from training.calibration import calibration, fit_temperature
 from training.data.cines import Clips
 from training.fitting import taught
@@ -61,9 +60,10 @@ def evaluate(run: Run, workers: int, say: Say, *, device: torch.device, independ
     if run.manifest is None:
         found["unseen_auc_by_kind"] = _auc_by_kind(of_last)
         found["unseen_seed"] = run.unseen_seed
-    predictions.write(run.folder / PREDICTIONS, parts)
-    _write_examples(run.folder / EXAMPLES, last, shown, of_last, frozen["threshold"])
-    (run.folder / METRICS).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    if distributed.world().first:
+        predictions.write(run.folder / PREDICTIONS, parts)
+        _write_examples(run.folder / EXAMPLES, last, shown, of_last, frozen["threshold"])
+        files.write_json(run.folder / METRICS, found)
     return found
 
 
@@ -84,10 +84,11 @@ def check(run: Run, workers: int, say: Say, *, device: torch.device) -> dict[str
     clips = run.clips(workers, say)
     split = run.split(clips)
     found: dict[str, object] = {**sanity.aucs(run.recipe, model, clips, split.test, seed=run.seed, device=device)}
-    found["brightness and vesselness, no network"] = baseline.auc(clips, split, run.seed)
+    found[baseline.NAME] = baseline.auc(clips, split, run.seed)
     if run.manifest is None:
         found |= _looked(run, model, clips, split.test, workers, say, device)
-    (run.folder / SANITY).write_text(json.dumps(metrics.plain(found), indent=2) + "\n", encoding="utf-8")
+    if distributed.world().first:
+        files.write_json(run.folder / SANITY, metrics.plain(found))
     return found
 
 

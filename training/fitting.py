@@ -1,6 +1,5 @@
 """One run from its clips to its weights: split, fit, and what fit.json says of how the weights came about."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import nn
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import kinetics, weights, zoo
 from dicomqc.models import registry as published
-from training import checkpoint, distributed, loop, network, precision
+from training import checkpoint, distributed, files, loop, network, precision
 from training import run as runs
 from training.clock import NO_END, Clock
 from training.data import splits
@@ -37,11 +36,14 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
     start = _checked_start(run, registry)
     clips = run.clips(workers, say)
     split = run.split(clips)
-    runs.record_split(run, clips, split)
+    if distributed.world().first:
+        runs.record_split(run, clips, split)
+    distributed.wait()
     recipe, folder = run.recipe, run.folder
     train, validation = taught(run, clips, split) if recipe.phases else ((), ())
     began, resumed = time.monotonic(), (folder / checkpoint.CHECKPOINT).exists()
     if recipe.phases:
+        _unknown(run, _fitted_otherwise(run, registry))
         say(
             f"training {recipe.model} on {len(train)} clips in {precision.name(device, recipe.precision)} on {device}, "
             f"{recipe.steps(len(train))} steps; log in {folder}/log.jsonl"
@@ -60,7 +62,7 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
             "resumed": resumed,
             "seconds_of_last_process": seconds,
         }
-        (folder / FIT).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        files.write_json(folder / FIT, facts)
         checkpoint.save_weights(model, folder / WEIGHTS)
 
 
@@ -85,7 +87,7 @@ def _as_it_is(recipe: Recipe, start: Mapping[str, torch.Tensor]) -> nn.Module:
 
 
 def _unknown(run: Run, known: Set[int]) -> None:
-    """Raise ConfigError where weights that are only judged know the simulated patients of the run: `known` are seeds."""
+    """Raise ConfigError where the first weights know the simulated patients of the run: `known` are seeds."""
     shared = {run.seed, run.unseen_seed} & known
     if shared and run.manifest is None:
         known_from = f"init: {run.init} was fitted or evaluated on the cohort of seed {min(shared)}"
@@ -107,6 +109,17 @@ def _split_otherwise(run: Run) -> set[int]:
     here = (run.folder / SPLITS).read_bytes()
     since = [one for one in runs.ancestry(run.init)[1] if one.manifest is None]
     return {seed for one in since if (one.folder / SPLITS).read_bytes() != here for seed in (one.seed, one.unseen_seed)}
+
+
+def _fitted_otherwise(run: Run, registry: Path) -> set[int]:
+    """The seeds of the simulated cohorts that the first weights were fitted on, but for the run's own with its own split.
+
+    With another split, clips that they were fitted on would choose the thresholds and be the test.
+    """
+    here = files.read_json(run.folder / SPLITS)
+    root, since = runs.ancestry(run.init)
+    known = [(one.seed, files.read_json(one.folder / SPLITS)) for one in since if one.manifest is None]
+    return {seed for seed, split in [*known, *runs.fitted(root, registry)] if (seed, split) != (run.seed, here)}
 
 
 def _checked_start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:

@@ -1,6 +1,5 @@
 """Who judges a stream: a run's trained network or a published version in the node's engine, with what was frozen for it."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from dicomqc.phantom.plan import CinePlan
 from dicomqc.sample.spec import FrameSpec
 from dicomqc.score.engine import open_scorer
 from dicomqc.settings import Settings
-from training import loop, predictions
+from training import files, loop, predictions
 from training import run as runs
 from training.bootstrap import Values
 from training.data import manifest
@@ -66,7 +65,7 @@ def of_run(run: Run, device: torch.device, registry: Path) -> Judge:
     model = trained(run).to(device)
     if not (run.folder / METRICS).exists():
         raise ConfigError(f"{run.folder}: not evaluated yet; `evaluate` it first")
-    found = json.loads((run.folder / METRICS).read_text(encoding="utf-8"))
+    found = files.read_json(run.folder / METRICS)
     return Judge(
         name=f"{run.recipe.name}, seed {run.seed}",
         weights_sha256=published.sha256(run.folder / WEIGHTS),

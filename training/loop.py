@@ -181,6 +181,8 @@ def _candidate(run: Fit, state: State) -> nn.Module:
         network.blend(made, run.start, run.recipe.blend)
     if run.recipe.reestimate_clips:
         network.reestimate(made, _plain_batches(run))
+    else:
+        distributed.as_first(made)
     return made.eval()
 
 

@@ -40,6 +40,7 @@ TABLE_4: Final[Mapping[str, tuple[float, ...]]] = {
     "resnet152_3d": (0.88, 0.86, 0.44, 0.74, 0.87, 0.56),
 }
 FIGURE_3: Final = (1920, 531, 1966, 15971)  # TP, FN, FP, TN; unsatisfactory is positive
+STEP_EPOCHS: Final = 30  # of StepLR
 EPOCHS: Final = 100  # "more than"
 CLIPS: Final = 1037
 # Learning rate (null: not told), weight decay, batch.

@@ -1,6 +1,5 @@
 """A run's weights to an immutable registry version, with a small simulated golden cine of its own."""
 
-import json
 import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from dicomqc.phantom import cohort, dicom
 from dicomqc.phantom.cine import render
 from dicomqc.phantom.plan import EXPLICIT_VR_LE, Kind
 from dicomqc.sample.display import resize
+from training import files
 from training import run as runs
 from training.run import METRICS, SPLITS, WEIGHTS, Run
 
@@ -32,8 +32,8 @@ GENERATOR: Final = {
     "display": "gamma 0.5 to 2 or a random monotone curve; grey mean 70 to 160, spread 12 to 80",
     "noise": "0.3 to 10.5 grey levels before blur, white to coloured, half of it filtered over time",
     "blur": "0 to 2 px at 512, sharpened or not",
-    "compression": "a third of the cines through JPEG of quality 40 to 100",
-    "vessels": "a full 3 mm vessel takes 4 to 100 % of the display's range",
+    "compression": "half of the cines through JPEG of quality 40 to 100",
+    "vessels": "a full 3 mm vessel takes 9 to 100 % of the display's range",
     "field": "150 to 250 mm, 0 to 4 shutters, soft or sharp",
     "time": "7.5, 15 and 30 fps brought to 15; heart 45 to 130 a minute; 50 to 95 frames",
     "label": "satisfactory from 60 % of the native tree above 1 mm, up to an occlusion, seen in 5 of 16 frames",
@@ -58,7 +58,7 @@ def publish(run: Run, registry: Path, *, name: str = "", version: str = "", inte
     simulated = run.manifest is None
     if simulated and intended_use:
         raise ConfigError("publish: weights that saw simulated angiograms only have no use with patients")
-    metrics = json.loads((run.folder / METRICS).read_text(encoding="utf-8"))
+    metrics = files.read_json(run.folder / METRICS)
     draft = Card(
         name=name or run.recipe.name,
         version=version or run.recipe.version,
@@ -102,7 +102,7 @@ def _training(run: Run) -> dict[str, Any]:
         "init": init,
         "earlier": earlier,
         **({"generator": GENERATOR, "limits": LIMITS} if run.manifest is None else {}),
-        "splits": json.loads((run.folder / SPLITS).read_text(encoding="utf-8")),
+        "splits": files.read_json(run.folder / SPLITS),
         "environment": runs.environment(),
     }
 

@@ -131,8 +131,10 @@ _NUMBERS: Final = (
     "replay",
     "blend",
 )
+_NORM_CLIPS: Final = 8
 _REPLAYED: Final = (4, 8, 16)
 _LESSONS: Final = ("kind_loss", "sight_loss")
+_SHARES_OF_CLIPS: Final = ("flip", "blur", "local")
 _BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank", "replay", "blend")
 
 
@@ -146,8 +148,9 @@ def _usable(recipe: Recipe) -> Recipe:
         if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
             raise ConfigError(f"{name}: a whole number of at least {lowest} is expected")
     for name, value in {**{n: getattr(recipe, n) for n in (*_NUMBERS, *_LESSONS)}, **asdict(recipe.augment)}.items():
-        if not is_finite(value) or value < 0 or (name in _BELOW_ONE and value >= 1):
-            raise ConfigError(f"{name}: a number of at least 0{' and below 1' if name in _BELOW_ONE else ''} is expected")
+        limit = " and below 1" if name in _BELOW_ONE else " and at most 1" if name in _SHARES_OF_CLIPS else ""
+        if not is_finite(value) or value < 0 or (limit and value > 1) or (name in _BELOW_ONE and value >= 1):
+            raise ConfigError(f"{name}: a number of at least 0{limit} is expected")
     _fitting(recipe)
     registry.check_name(recipe.name, recipe.version)
     return recipe
@@ -177,9 +180,14 @@ def _fitting(recipe: Recipe) -> None:
 
 
 def _mixable(recipe: Recipe) -> None:
-    """What blends and replays need."""
-    if recipe.blend and not recipe.reestimate_clips:
-        raise ConfigError("blend: reestimate_clips is needed, since a mixture has no batch norm statistics of its own")
+    """What averages, small batches and replays need."""
+    for name in ("blend", "ema"):
+        if getattr(recipe, name) and not recipe.reestimate_clips:
+            raise ConfigError(
+                f"{name}: reestimate_clips is needed, since a mean of weights has no batch norm statistics of its own"
+            )
+    if 0 < recipe.micro_batch < _NORM_CLIPS and not recipe.reestimate_clips:
+        raise ConfigError(f"micro_batch: batch norm wants {_NORM_CLIPS} clips at least, or reestimate_clips")
     if not recipe.replay:
         return
     if recipe.spec.frame_numbers() != sight.SAMPLED:

@@ -1,19 +1,20 @@
 """What a run folder says after `evaluate`: read back for tables and figures, without weights, cines or a GPU."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from dicomqc.core.errors import ConfigError
-from training import paper, predictions
+from dicomqc.models import zoo
+from training import files, paper, predictions
 from training.predictions import Predictions
 from training.recipe import Recipe
 from training.run import EXAMPLES, FIT, METRICS, PREDICTIONS, SANITY, SPLITS, TABLE_1, reopen
 
 INDEPENDENT: Final = ("independent", "unseen")
-_NOT_THE_PAPERS: Final = ("replay", "blank", "kind_loss", "sight_loss")
+_NOT_THE_PAPERS: Final = ("replay", "blank", "kind_loss", "sight_loss", "ema", "blend")
+_NOT_ITS_CHANGES: Final = ("clutter", "local", "noise", "scale", "translate", "log_gamma", "log_contrast", "brightness")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +101,7 @@ def read(folder: Path) -> Result:
 
 
 def _json(path: Path) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-    return found
+    return files.read_json(path) if path.exists() else None
 
 
 def cuts(result: Result) -> list[str]:
@@ -115,13 +115,16 @@ def cuts(result: Result) -> list[str]:
     expected = paper.RECIPES.get(recipe.model)
     if expected is None:
         return [f"{result.model}: {', '.join(['no model of the paper', *_left_out(result)])}"]
-    if recipe.schedule != "paper":
+    if (recipe.schedule, recipe.step_epochs) != ("paper", paper.STEP_EPOCHS):
         found.append("another schedule than the paper's")
     rate, decay, batch = expected
     if (rate is not None and recipe.learning_rate != rate) or recipe.weight_decay != decay:
         found.append(f"learning rate {recipe.learning_rate:g}, weight decay {recipe.weight_decay:g}")
     if any(phase.batch != batch for phase in recipe.phases):
         found.append(f"batches of {', '.join(str(phase.batch) for phase in recipe.phases)} instead of {batch}")
+    seen = len(recipe.spec.frame_numbers()), recipe.spec.size
+    if recipe.spec.size != zoo.ARCHITECTURES[recipe.model].spec.size or any((p.frames, p.size) != seen for p in recipe.phases):
+        found.append("other frames or sizes than the paper's")
     found += [*_taught_otherwise(recipe), *_less_taught(result)]
     return [f"{result.model}: {', '.join(found)}"] if found else []
 
@@ -129,6 +132,7 @@ def cuts(result: Result) -> list[str]:
 def _taught_otherwise(recipe: Recipe) -> list[str]:
     """Lessons and made clips that the paper's recipes have not, and a choice among the epochs that they have."""
     more = [f"{key} {value:g}" for key in _NOT_THE_PAPERS if (value := getattr(recipe, key))]
+    more += [f"augment {key} {value:g}" for key in _NOT_ITS_CHANGES if (value := getattr(recipe.augment, key))]
     return more if recipe.validate_epochs else [*more, "no best epoch by validation is kept"]
 
 

@@ -2,9 +2,9 @@
 
 import csv
 import hashlib
-import json
 import platform
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,12 +12,14 @@ from typing import Final
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import registry as published
+from dicomqc.models.card import Card
 from dicomqc.phantom import presets
 from dicomqc.phantom.plan import CinePlan
+from training import files
 from training import recipe as recipes
 from training.data import manifest, sources, splits, table1
 from training.data.cines import Clips
-from training.data.manifest import LeftOut
+from training.data.manifest import Label, LeftOut
 from training.data.splits import Split
 from training.progress import Say, counting
 from training.recipe import Recipe, load
@@ -31,7 +33,7 @@ TABLE_1: Final = "table1.json"
 FIT: Final = "fit.json"
 SPLITS: Final = "splits.json"
 MANIFEST: Final = "manifest.csv"
-LEFT_OUT: Final = "left_out.csv"
+LEFT_OUT: Final = {"cohort": "left_out.csv", "independent": "left_out_independent.csv"}
 RECIPE: Final = "recipe.yaml"
 FACTS: Final = "run.json"
 # A comparison asks twice for every model, and settling labels takes minutes.
@@ -76,11 +78,19 @@ class Run:
         """The cohort's clips, read or rendered on first use."""
         if self.manifest is not None:
             return self.read(self.manifest, "cohort", workers, say)
-        return self._simulated("training", self.seed, self.recipe.patients, workers, say)
+        plans = self._planned("training", self.seed, self.recipe.patients, workers, say)
+        clips = self._simulated("training", plans, workers, say)
+        if not (self.folder / TABLE_1).exists():
+            of = {plan.sop_instance_uid: plan for plan in plans}
+            labels = [Label.UNSATISFACTORY if label else Label.SATISFACTORY for label in clips.labels]
+            persons = [sources.person(of[name]) for name in clips.ids]
+            files.write_json(self.folder / TABLE_1, table1.table(labels, clips.patients, persons))
+        return clips
 
     def unseen(self, workers: int, say: Say) -> Clips:
         """The unseen simulated cohort's clips, rendered on first use."""
-        return self._simulated("unseen", self.unseen_seed, self.recipe.unseen_patients, workers, say)
+        plans = self._planned("unseen", self.unseen_seed, self.recipe.unseen_patients, workers, say)
+        return self._simulated("unseen", plans, workers, say)
 
     def plans(self, workers: int, say: Say) -> dict[str, CinePlan]:
         """The plans of the simulated training cohort by the clips' ids; none where the run is on a manifest."""
@@ -94,7 +104,7 @@ class Run:
         """The patient-level split of the cohort. Raises ConfigError where it is not the one that was recorded."""
         made = splits.split(clips, self.seed, self.recipe.shares)
         if (self.folder / SPLITS).exists():
-            kept = json.loads((self.folder / SPLITS).read_text(encoding="utf-8"))
+            kept = files.read_json(self.folder / SPLITS)
             changed = [n for n, part in made.parts().items() if kept[n]["sha256"] != splits.digest(clips.patients, part)]
             # Another code or a file that went missing: what was trained on must not become a test.
             if changed:
@@ -102,7 +112,7 @@ class Run:
         return made
 
     def read(self, path: Path, name: str, workers: int, say: Say) -> Clips:
-        """The clips of a manifest's cines; says, and writes to left_out.csv, what cannot be used."""
+        """The clips of a manifest's cines, called cohort or independent; says, and writes to LEFT_OUT, what cannot be used."""
         admitted = manifest.admit(path, manifest.read(path), self.recipe.spec)
         if admitted.studies_as_patients:
             say(f"{name}: {admitted.studies_as_patients} cines name no patient; their study stands for the patient")
@@ -116,14 +126,15 @@ class Run:
         ]
         self._left_out(name, [*admitted.left_out, *damaged], say)
         if name == "cohort":
-            table = table1.table(admitted.entries, admitted.persons)
-            (self.folder / TABLE_1).write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+            labels, patients = [e.label for e in admitted.entries], [e.patient for e in admitted.entries]
+            table = table1.table(labels, patients, admitted.persons)
+            files.write_json(self.folder / TABLE_1, table)
         return clips
 
     def _left_out(self, name: str, left_out: list[LeftOut], say: Say) -> None:
         if left_out:
-            say(f"{name}: left out {len(left_out)} cines ({manifest.summary(left_out)}); see {LEFT_OUT}")
-        with (self.folder / LEFT_OUT).open("w", newline="", encoding="utf-8") as handle:
+            say(f"{name}: left out {len(left_out)} cines ({manifest.summary(left_out)}); see {LEFT_OUT[name]}")
+        with (self.folder / LEFT_OUT[name]).open("w", newline="", encoding="utf-8") as handle:
             writer = csv.DictWriter(handle, ("path", "line", "reason", "detail"))
             writer.writeheader()
             writer.writerows(asdict(one) for one in left_out)
@@ -134,8 +145,7 @@ class Run:
             return tuple(plan for plan in preset(self.recipe.cohort, seed, workers, say, name) if plan.eligible)
         return sources.simulated(seed, patients, twins=self.recipe.twins, unsatisfactory=self.recipe.unsatisfactory)
 
-    def _simulated(self, name: str, seed: int, patients: int, workers: int, say: Say) -> Clips:
-        plans = self._planned(name, seed, patients, workers, say)
+    def _simulated(self, name: str, plans: Sequence[CinePlan], workers: int, say: Say) -> Clips:
         with counting("clips rendered", say, name) as progress:
             return sources.from_plans(
                 plans, self.recipe.spec, self.cache, margin=self.recipe.margin, workers=workers, progress=progress
@@ -169,12 +179,14 @@ def create(
     wanted = load(recipe)
     if not wanted.phases and not init:
         raise ConfigError("phases: nothing would be trained, and no --init names weights that are taken as they are")
+    if wanted.blend and not init:
+        raise ConfigError("blend: there is nothing to blend with; --init names the weights that the run begins from")
     digest = "" if cines is None else hashlib.sha256(cines.read_bytes()).hexdigest()
     fit_seed = seed if fit_seed is None else fit_seed
     less = {"without_kind": without_kind, "without_vendor": without_vendor}
     facts = {"seed": seed, "fit_seed": fit_seed, "manifest_sha256": digest, "init": init, **less}
     if (folder / FACTS).exists():
-        kept = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        kept = files.read_json(folder / FACTS)
         # Folders from before a fact was told mean what was the only choice then.
         kept = {"fit_seed": kept["seed"], "without_vendor": "", **kept}
         if load(folder / RECIPE) != wanted or any(kept.get(name, "") != value for name, value in facts.items()):
@@ -186,8 +198,7 @@ def create(
     if entries is not None:
         manifest.write(entries, folder / MANIFEST)
     # Last, so that a folder with it is whole.
-    text = json.dumps({**facts, "environment": environment()}, indent=2)
-    (folder / FACTS).write_text(text + "\n", encoding="utf-8")
+    files.write_json(folder / FACTS, {**facts, "environment": environment()})
     return reopen(folder)
 
 
@@ -195,7 +206,7 @@ def reopen(folder: Path) -> Run:
     """A run that `create` began. Raises ConfigError where there is none."""
     if not (folder / FACTS).is_file():
         raise ConfigError(f"{folder}: no run; `fit` begins one")
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    facts = files.read_json(folder / FACTS)
     return Run(
         folder=folder,
         recipe=load(folder / RECIPE),
@@ -216,16 +227,35 @@ def ancestry(init: str) -> tuple[str, list[Run]]:
     return init, since
 
 
+def _lineage(reference: str, registry: Path) -> Iterator[Card]:
+    """The cards of published weights and of those that they began from."""
+    while "@" in reference:
+        card = published.resolve(reference, registry).card
+        yield card
+        reference = str(card.training.get("init", ""))
+
+
 def known_seeds(reference: str, registry: Path) -> set[int]:
     """The seeds of the simulated cohorts that published weights were fitted or evaluated on, and those that they began from."""
     found: set[int] = set()
-    while "@" in reference:
-        card = published.resolve(reference, registry).card
+    for card in _lineage(reference, registry):
         # Only simulated cohorts have an unseen one; the seed of others says nothing of patients.
         if "unseen_seed" in card.metrics:
             found |= {int(card.training["seed"]), int(card.metrics["unseen_seed"])}
         found |= {int(one["seed"]) for one in card.training.get("earlier", ())}
-        reference = str(card.training.get("init", ""))
+    return found
+
+
+def fitted(reference: str, registry: Path) -> list[tuple[int, object]]:
+    """The seeds of the simulated cohorts that published weights, and those that they began from, were fitted on; and the split.
+
+    The split is what splits.json held; null where the card does not tell.
+    """
+    found: list[tuple[int, object]] = []
+    for card in _lineage(reference, registry):
+        if "unseen_seed" in card.metrics:
+            found.append((int(card.training["seed"]), card.training.get("splits")))
+        found += [(int(one["seed"]), None) for one in card.training.get("earlier", ())]
     return found
 
 
@@ -240,7 +270,7 @@ def record_split(run: Run, clips: Clips, split: Split) -> None:
         }
         for name, indices in split.parts().items()
     }
-    (run.folder / SPLITS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    files.write_json(run.folder / SPLITS, facts)
 
 
 def _version(name: str) -> str:

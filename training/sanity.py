@@ -16,6 +16,7 @@ from training.data.cines import Clips
 from training.recipe import Recipe
 
 Frames = NDArray[np.uint8]
+AS_SAMPLED: Final = "as sampled"
 _BORDER: Final = 0.125  # of the side, at each of the four
 _INPAINT_PX: Final = 3
 
@@ -97,7 +98,7 @@ def aucs(
     plain = np.stack([clips.centred(i) for i in indices])
     labels = clips.labels[list(indices)].astype(np.float64)
     found = {}
-    for name, change in {"as sampled": lambda frames, _: frames, **CHANGES}.items():
+    for name, change in {AS_SAMPLED: lambda frames, _: frames, **CHANGES}.items():
         frames = change(plain, np.random.default_rng([seed, 4]))
         changed = replace(clips, frames=frames, rows=None, margin=0)
         logits = loop.score(recipe, model, changed, range(len(indices)), device=device)

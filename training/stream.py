@@ -4,7 +4,6 @@ A killed stream goes on where its predictions end, and comes to the same bytes.
 """
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.phantom.plan import CinePlan
-from training import metrics, predictions
+from training import files, metrics, predictions
 from training.calibration import probabilities
 from training.data import sources
 from training.data.cines import in_order
@@ -60,7 +59,7 @@ def stream(judge: Judge, seed: int, patients: int, folder: Path, workers: int, s
         seen = {row["clip"]: row for row in csv.DictReader(handle)}
     found: dict[str, Any] = {"weights": judge.name, "weights_sha256": judge.weights_sha256, **asked}
     found |= {**judge.frozen, PART: {**figures(part, judge.frozen, seed), **_groups(part, seen, judge, seed)}}
-    (folder / METRICS).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    files.write_json(folder / METRICS, found)
     return found
 
 
@@ -78,8 +77,8 @@ def _open(folder: Path, judge: Judge, asked: Mapping[str, Any]) -> None:
     path = folder / FACTS
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    elif (kept := json.loads(path.read_text(encoding="utf-8"))) != facts:
+        files.write_json(path, facts)
+    elif (kept := files.read_json(path)) != facts:
         other = ", ".join(name for name in {**facts, **kept} if kept.get(name) != facts.get(name))
         raise ConfigError(f"{folder} holds a stream that differs in {other}; remove it or choose another --out")
 

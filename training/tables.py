@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from training import compare, paper
+from training import baseline, compare, paper
 from training.results import Result
+from training.sanity import AS_SAMPLED
 
 _ROWS_1: Final = (
     ("clips", "Number of video clips"),
@@ -33,12 +34,12 @@ def number(value: object, digits: int = 3) -> str:
 
 
 def table_1(run: Result) -> Table:
-    """The cohort by label, from headers; a simulated cohort without files has no ages."""
+    """The cohort by label, from headers or, of simulated cines, from what their headers would say."""
     title = "Table 1. Dataset characteristics"
     notes = list(paper.FOOTNOTES["table1"])
     ours = run.table1
     if ours is None:
-        notes.append("This cohort was rendered straight into the cache; without headers only clips and patients are known.")
+        notes.append("This run is from before cohorts without files were described: only its clips are known.")
         ours = _counted(run)
     else:
         both = ours["patients_of_both"]
@@ -198,4 +199,16 @@ def sanity(run: Result) -> Table:
     # The nested entries have tables of their own.
     plain = {name: value for name, value in (run.sanity or {}).items() if not isinstance(value, dict)}
     rows = [[name, number(None if value is None else float(value))] for name, value in plain.items()]
-    return Table(title=f"Sanity checks: {run.model}, AUC on the test part", header=["Clips", "AUC"], rows=rows)
+    title = f"Sanity checks: {run.model}, AUC on the test part"
+    return Table(title=title, header=["Clips", "AUC"], rows=rows, notes=_too_easy(plain))
+
+
+def _too_easy(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the distance of the network to a baseline without one says of the cines."""
+    network, without = found.get(AS_SAMPLED), found.get(baseline.NAME)
+    if network is None or without is None:
+        return ()
+    above = network - without
+    if above > baseline.TOO_NEAR:
+        return (f"The network is {above:+.3f} above brightness and vesselness alone.",)
+    return (f"The network is {above:+.3f} above brightness and vesselness alone: such clips are too easy to need one.",)

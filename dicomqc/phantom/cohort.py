@@ -160,8 +160,7 @@ def draw(
     frames, rate, source = _timing(rng, vendor, ineligible)
     syntax = str(rng.choice(SYNTAXES, p=[0.25, 0.45, 0.2, 0.1]))
     quality = int(rng.integers(40, 101)) if rng.random() < 0.35 or syntax == JPEG_BASELINE else 0
-    side: Literal["left", "right"] = "left" if rng.random() < 0.62 else "right"
-    angles = np.array(_VIEWS[side][int(rng.integers(len(_VIEWS[side])))]) + rng.normal(0.0, 5.0, 2)
+    side, primary_deg, secondary_deg = _view(rng)
     field_mm = rng.uniform(150.0, 250.0)
     return _identified(
         CinePlan(
@@ -186,13 +185,20 @@ def draw(
             source_rate_hz=source,
             transfer_syntax_uid=syntax,
             jpeg_quality=quality,
-            primary_deg=float(angles[0]),
-            secondary_deg=float(angles[1]),
+            primary_deg=primary_deg,
+            secondary_deg=secondary_deg,
             mm_per_pixel=float(field_mm / _MAGNIFICATION / FRAME),
             heart_rate_bpm=float(np.clip(rate_bpm + rng.normal(0, 6), 45.0, 130.0)),
             vendor=vendor,
         )
     )
+
+
+def _view(rng: np.random.Generator) -> tuple[Literal["left", "right"], float, float]:
+    """Which tree is shown, and the positioner's primary and secondary angle in degrees."""
+    side: Literal["left", "right"] = "left" if rng.random() < 0.62 else "right"
+    angles = np.array(_VIEWS[side][int(rng.integers(len(_VIEWS[side])))]) + rng.normal(0.0, 5.0, 2)
+    return side, float(angles[0]), float(angles[1])
 
 
 def _timing(rng: np.random.Generator, vendor: int, ineligible: float) -> tuple[int, float, float]:

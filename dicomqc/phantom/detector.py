@@ -138,7 +138,7 @@ def _curve(rng: np.random.Generator, unit: Points) -> Points:
 def _display(rng: np.random.Generator, centre: Float, nepers_per_mm: float) -> tuple[NDArray[np.uint8], float, float, float]:
     """The table from nepers to grey, its darkest end and scale, and its usual slope in grey per neper.
 
-    Mean and spread of the grey levels are drawn, but a full 3 mm vessel keeps between 4 % and 100 % of the display's range.
+    Mean and spread of the grey levels are drawn, but a full 3 mm vessel keeps between 24 and 255 grey levels of 255.
     """
     low, high = (float(v) for v in np.percentile(centre, [1.0, 99.0]))
     span = max(high - low, 0.3)

@@ -33,7 +33,7 @@ def write(plan: CinePlan, pixels: NDArray[np.uint8], path: Path) -> Path:
     meta.ImplementationClassUID = _IMPLEMENTATION
     meta.ImplementationVersionName = "DICOMQC_PHANTOM"
     ds = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    _patient_and_study(ds, plan)
+    patient_and_study(ds, plan)
     _acquisition(ds, plan)
     _image(ds, plan, pixels)
     if plan.transfer_syntax_uid == EXPLICIT_VR_LE:
@@ -57,7 +57,8 @@ def _coded(plan: CinePlan, frame: NDArray[np.uint8]) -> bytes:
     return bytes(imagecodecs.jpegls_encode(np.ascontiguousarray(frame)))
 
 
-def _patient_and_study(ds: Dataset, plan: CinePlan) -> None:
+def patient_and_study(ds: Dataset, plan: CinePlan) -> None:
+    """Fill in who the simulated cine is of, and when and by what it was recorded (PS3.3 C.7.1 to C.7.5)."""
     draw = generator(plan.seed, plan.patient, Stream.HEADER, plan.study)
     person = generator(plan.seed, plan.patient, Stream.HEADER)
     maker, model, software = _VENDORS[plan.vendor]

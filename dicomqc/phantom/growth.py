@@ -96,23 +96,13 @@ def offshoot(
 
     `aim` is the heading it bends to (0: the apex, positive: greater phi); None keeps its own. `r` is the depth it runs to.
     """
-    s, phi, depth = (float(v) for v in parent.wall[index])
     near = parent.wall[max(index - 3, 0)]
     ahead = parent.wall[min(index + 3, len(parent.wall) - 1)] - near
-    heading = float(np.arctan2(ahead[1] * heart.radius_at(s), ahead[0] * heart.length_mm)) + turn
+    here = float(parent.wall[index, 0])
+    heading = float(np.arctan2(ahead[1] * heart.radius_at(here), ahead[0] * heart.length_mm)) + turn
     count = max(int(length_mm / _STEP_MM), 5)
     bends = np.convolve(rng.normal(0.0, 0.16, count + 4), np.ones(5) / 2.2, "valid")
-    wall = np.empty((count, 3))
-    for i in range(count):
-        wall[i] = s, phi, depth
-        if aim is not None:
-            heading += 0.07 * np.sin(aim - heading)
-        heading += float(bends[i])
-        s += _STEP_MM * np.cos(heading) / heart.length_mm
-        if s > 0.98:
-            s, heading = 0.98, np.sign(np.sin(heading)) * np.pi / 2 or np.pi / 2
-        phi += _STEP_MM * float(np.sin(heading)) / max(heart.radius_at(s) * depth, 8.0)
-        depth += (r - depth) * 0.09
+    wall = _walk(heart, parent.wall[index], heading, bends, aim=aim, r=r)
     points = heart.place(wall)
     points += parent.points[index] - points[0]
     end = max(_THINNEST_MM, size * 0.5)
@@ -125,6 +115,23 @@ def offshoot(
         root_of_family=family is not None,
         collateral=parent.collateral,
     )
+
+
+def _walk(heart: Heart, start: Points, heading: float, bends: Points, *, aim: float | None, r: float) -> Points:
+    """A way over the wall from `start`, one step for each of `bends` in radians: [N,3] as in `Branch.wall`."""
+    s, phi, depth = (float(v) for v in start)
+    wall = np.empty((len(bends), 3))
+    for i, bend in enumerate(bends.tolist()):
+        wall[i] = s, phi, depth
+        if aim is not None:
+            heading += 0.07 * np.sin(aim - heading)
+        heading += bend
+        s += _STEP_MM * np.cos(heading) / heart.length_mm
+        if s > 0.98:
+            s, heading = 0.98, np.sign(np.sin(heading)) * np.pi / 2 or np.pi / 2
+        phi += _STEP_MM * float(np.sin(heading)) / max(heart.radius_at(s) * depth, 8.0)
+        depth += (r - depth) * 0.09
+    return wall
 
 
 def twigs(rng: np.random.Generator, heart: Heart, parents: Sequence[Branch], exponent: float) -> list[Branch]:

@@ -27,8 +27,12 @@ class Plain(nn.Module):
     def __init__(self, *, num_classes: int = 1) -> None:
         super().__init__()
         self.features, self.head = nn.Conv3d(3, 4, (1, 5, 5), stride=(1, 4, 4)), nn.Linear(4, num_classes)
+        # As batch norm's statistics do, it knows of this process's clips alone.
+        self.register_buffer("own_mean", torch.zeros(()))
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.own_mean = values.mean().detach()
         # In fp32 whatever the processor: bf16 rounds the parts of a sum otherwise than the whole.
         with torch.autocast("cpu", enabled=False):
             return self.head(self.features(values).relu().mean(dim=(2, 3, 4)))

@@ -14,6 +14,7 @@ from dicomqc.models.zoo import Architecture
 from dicomqc.sample.spec import X3D_S, FrameSpec
 from tests.support.small_network import SmallNetwork
 from training import loop, network
+from training import run as runs
 from training.augment import Strength
 from training.data.cines import Clips
 from training.recipe import Phase, Recipe, load
@@ -77,3 +78,9 @@ def test_a_blend_without_statistics_of_its_own_is_refused(tmp_path: Path) -> Non
     (tmp_path / "recipe.yaml").write_text(text.replace("reestimate_clips: 160", "reestimate_clips: 0"), encoding="utf-8")
     with pytest.raises(ConfigError, match="blend: reestimate_clips is needed"):
         load(tmp_path / "recipe.yaml")
+
+
+def test_a_blend_with_nothing_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="blend: there is nothing to blend with"):
+        runs.create(tmp_path / "run", _SHIPPED, 1)
+    assert not (tmp_path / "run").exists()

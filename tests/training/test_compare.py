@@ -172,11 +172,25 @@ def test_runs_of_one_recipe_and_seed_from_starts_of_one_name_are_told_apart(tmp_
     assert [one.name for one in found] == ["like from a/x3d", "like from b/x3d"]
 
 
-def test_lessons_that_the_papers_recipe_has_not_are_named(tmp_path: Path) -> None:
-    more = {"replay": 0.15, "blank": 0.04, "kind_loss": 0.3, "sight_loss": 2.0, "validate_epochs": 0}
-    (tmp_path / "more.yaml").write_text(yaml.safe_dump({"base": str(_SHIPPED), **more}), encoding="utf-8")
+_MORE = {"replay": 0.15, "blank": 0.04, "kind_loss": 0.3, "sight_loss": 2.0, "validate_epochs": 0, "augment": {"local": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (_MORE, "replay 0.15, blank 0.04, kind_loss 0.3, sight_loss 2, augment local 0.5, no best epoch by validation is kept"),
+        ({"ema": 0.9, "reestimate_clips": 8}, "ema 0.9"),
+        ({"step_epochs": 10}, "another schedule than the paper's"),
+        ({"phases": [{"frames": 8, "size": 112, "epochs": 105, "batch": 64}]}, "other frames or sizes than the paper's"),
+        (
+            {"spec": {"size": 112}, "phases": [{"frames": 16, "size": 112, "epochs": 105, "batch": 64}]},
+            "other frames or sizes than the paper's",
+        ),
+    ],
+)
+def test_what_the_papers_recipe_has_otherwise_is_named(tmp_path: Path, keys: dict[str, object], said: str) -> None:
+    (tmp_path / "more.yaml").write_text(yaml.safe_dump({"base": str(_SHIPPED), **keys}), encoding="utf-8")
     taught = _run(tmp_path / "taught", "taught", 1, 0.4, base=tmp_path / "more.yaml")
-    said = "replay 0.15, blank 0.04, kind_loss 0.3, sight_loss 2, no best epoch by validation is kept"
     assert results.cuts(results.read(taught)) == [f"X3D-S: {said}"]
 
 

@@ -1,5 +1,7 @@
 """The comparison may be stopped at any time, and the same command goes on."""
 
+import json
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -88,6 +90,17 @@ def test_stopped_by_the_clock_at_every_step_it_ends_with_the_same_weights(tmp_pa
         straight / "tiny-2" / "weights.safetensors"
     ).read_bytes()
     assert "Table 2" in (stopped / "report" / "report.md").read_text(encoding="utf-8")
+
+
+def test_sanity_checks_are_added_to_a_run_that_is_done_and_packed_with_it(tmp_path: Path, recipe: Path, straight: Path) -> None:
+    out = shutil.copytree(straight, tmp_path / "again")
+    (wanted, *_) = comparison.entries([recipe], 1, [])
+    comparison.run([wanted], out, 3, 1, lambda _: None, device=_CPU, registry=out, clock=Clock(float("inf")), sanity=True)
+    found = json.loads((out / "tiny-1" / "sanity.json").read_text(encoding="utf-8"))
+    assert {"as sampled", "frames shuffled", "vessels", "grad_cam"} <= set(found)
+    with tarfile.open(out / "packed" / "tiny-1.tar.gz") as archive:
+        assert "tiny-1/sanity.json" in archive.getnames()
+    assert "Sanity checks" in (out / "report" / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_packed_run_counts_as_done_on_another_machine(tmp_path: Path, recipe: Path, straight: Path) -> None:

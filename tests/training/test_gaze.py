@@ -129,7 +129,13 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "margin": 0,
         "threads": 1,
     }
-    raw |= {"spec": {"kind": "3d", "step": 16, "size": 32}, "reestimate_clips": 8, "kind_loss": 0.0, "replay": 0.0}
+    raw |= {
+        "spec": {"kind": "3d", "step": 16, "size": 32},
+        "reestimate_clips": 8,
+        "kind_loss": 0.0,
+        "replay": 0.0,
+        "blend": 0.0,
+    }
     raw |= {"phases": [{"frames": 2, "size": 32, "steps": 4, "batch": 8}]}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
     return tmp_path / "tiny.yaml"

@@ -141,7 +141,7 @@ def test_a_manifest_that_is_no_text_says_so(tmp_path: Path) -> None:
 
 def test_table_1_counts_clips_exams_patients_age_and_sex_by_label(folder: Path) -> None:
     found = manifest.admit(folder / "labels.csv", manifest.read(folder / "labels.csv"), X3D_S)
-    table = table1.table(found.entries, found.persons)
+    table = table1.table([e.label for e in found.entries], [e.patient for e in found.entries], found.persons)
     column = table[Label.SATISFACTORY.value]
     assert isinstance(column, dict)
     assert (column["clips"], column["exams"], column["patients"]) == (2, 2, 2)

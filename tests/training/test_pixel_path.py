@@ -108,6 +108,7 @@ def test_a_killed_cache_goes_on_where_it_stopped_and_is_named_only_when_whole(tm
     clips = _cache(tmp_path, counts)
     assert asked == [4, 5]
     assert clips.frames[:, 0, 0, 0].tolist() == list(range(6))
+    assert clips.ids == tuple("012345")
     assert not part.exists()
     _cache(tmp_path, counts)
     assert asked == [4, 5], "a whole cache is only mapped"

@@ -102,6 +102,18 @@ def test_patients_that_the_weights_know_are_no_test_of_them(folder: Path, caplog
         assert not (folder / "runs" / f"known-{recipe}" / "weights.safetensors").exists()
 
 
+def test_fine_tuning_on_a_known_cohort_keeps_its_split(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for name, init in (("own", "own@0.1.0"), ("taught", str(folder / "runs" / "taught"))):
+        assert _fit(folder / "taught.yaml", folder / "runs" / f"on-{name}", "--init", init, seed=_TAUGHT) == 0
+        phases = [{"frames": 4, "size": 32, "steps": 4, "batch": 4}]
+        _recipe(folder, "otherwise", phases=phases, shares=[0.3, 0.35, 0.35])
+        caplog.clear()
+        assert _fit(folder / "otherwise.yaml", folder / "runs" / f"otherwise-{name}", "--init", init, seed=_TAUGHT) == 2
+        assert f"was fitted or evaluated on the cohort of seed {_TAUGHT}" in caplog.text
+        assert not (folder / "runs" / f"otherwise-{name}" / "weights.safetensors").exists()
+
+
 def test_what_is_wrong_whatever_the_cohort_is_said_before_it_is_rendered(
     folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,7 @@ def _said(path: Path) -> Predictions:
 
 
 def test_a_stream_says_of_every_clip_what_is_said_of_the_cached_one(run: Run, whole: Path, tmp_path: Path) -> None:
-    clips = run._simulated("unseen", _SEED, _PATIENTS, 1, lambda _: None)
+    clips = run._simulated("unseen", run._planned("unseen", _SEED, _PATIENTS, 1, print), 1, lambda _: None)
     every = range(len(clips.labels))
     part = Predictions.of(clips, every, loop.score(run.recipe, evaluate.trained(run), clips, every))
     predictions.write(tmp_path / "cached.csv", {"stream": part})

@@ -30,6 +30,7 @@ _TINY = {
     "phases": [{"frames": 4, "size": 32, "steps": 2, "batch": 2}, {"frames": 4, "size": 48, "steps": 2, "batch": 2}],
     "reestimate_clips": 8,
     "replay": 0.0,
+    "blend": 0.0,
     "checkpoint_steps": 2,
     "threads": 1,
     "spec": {"kind": "3d", "step": 8, "size": 48},
@@ -276,6 +277,11 @@ def test_weights_does_everything_from_one_seed_and_never_changes_a_published_ver
     with (run / "predictions.csv").open(encoding="utf-8", newline="") as handle:
         rows = list(csv.DictReader(handle))
     assert sum(row["part"] == "unseen" for row in rows) == card.metrics["unseen"]["clips"]
+    table = json.loads((run / "table1.json").read_text(encoding="utf-8"))
+    columns = [table[label] for label in ("satisfactory", "unsatisfactory")]
+    assert sum(column["clips"] for column in columns) == sum(part["clips"] for part in card.training["splits"].values())
+    assert all(40 < column["age_mean_years"] < 90 and 0 <= column["male_percent"] <= 100 for column in columns)
+    assert max(column["exams"] for column in columns) <= table["exams"]
     before = (folder / registry.WEIGHTS).read_bytes()
     assert program.main([*arguments, "--run", str(run)]) == 0
     assert (folder / registry.WEIGHTS).read_bytes() == before

@@ -155,7 +155,12 @@ def _fill(
     part: Path, items: Sequence[Item], load: Load, shape: tuple[int, ...], workers: int, progress: Progress | None
 ) -> None:
     frames = _reserve(part / FRAMES, shape)
-    done = {int(row["row"]) for row in _rows(part / ROWS)}
+    kept = _rows(part / ROWS)
+    done = {int(row["row"]) for row in kept}
+    # What a kill tore is dropped, or the next line would be torn with it.
+    whole = part / f"{ROWS}.new"
+    whole.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+    whole.replace(part / ROWS)
     waiting = [index for index in range(len(items)) if index not in done]
     with (part / ROWS).open("a", encoding="utf-8") as journal:
         for index, loaded in zip(waiting, in_order(load, [items[i] for i in waiting], workers), strict=True):
@@ -229,6 +234,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 def _map(whole: Path, items: Sequence[Item], margin: int) -> Clips:
     every = sorted(_rows(whole / ROWS), key=lambda row: int(row["row"]))
+    if len(every) != len(items):
+        raise ConfigError(f"cache: {whole} knows {len(every)} of {len(items)} cines; remove it, and it is made again")
     rows = [row for row in every if not row["refused"]]
     facts = [{**items[row["row"]].facts, **row["facts"]} for row in rows]
 

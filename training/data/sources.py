@@ -12,10 +12,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import Dataset
 
 from dicomqc import phantom, sample
 from dicomqc.core.cine import Refused
-from dicomqc.phantom import cohort, files, scene, sight
+from dicomqc.phantom import cohort, dicom, files, scene, sight
 from dicomqc.phantom.cine import shown
 from dicomqc.phantom.plan import NATIVE, CinePlan, Kind
 from dicomqc.phantom.sight import Sight
@@ -23,6 +24,7 @@ from dicomqc.sample.display import resize
 from dicomqc.sample.pipeline import sample_cine
 from dicomqc.sample.spec import FrameSpec
 from training.data.cines import FRAMES, Clips, Item, Loaded, Progress, cache, code_digest, widened
+from training.data.headers import Person, hashed
 from training.data.manifest import Entry
 
 _DIGESTS: Final = "digests.json"
@@ -116,6 +118,19 @@ def from_plans(
     ]
     load = partial(_rendered, wide=widened(spec, margin))
     return cache(items, load, spec, folder, margin=margin, code=simulator(), workers=workers, progress=progress)
+
+
+def person(plan: CinePlan) -> Person:
+    """Who a simulated cine is of, as its header would tell."""
+    ds = Dataset()
+    dicom.patient_and_study(ds, plan)
+    return Person(
+        patient=hashed(plan.patient_id),
+        study=hashed(plan.study_instance_uid),
+        age_years=float(ds.PatientAge.removesuffix("Y")),
+        sex=ds.PatientSex,
+        vendor=ds.Manufacturer.upper(),
+    )
 
 
 def simulator() -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from training.data.headers import Person
-from training.data.manifest import Entry, Label
+from training.data.manifest import Label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,21 +21,24 @@ class Column:
     male_percent: float | None
 
 
-def table(entries: Sequence[Entry], persons: Sequence[Person]) -> dict[str, object]:
-    """Both columns; `patients_of_both` counts those with a clip of either label, who are in both columns, as in the paper."""
+def table(labels: Sequence[Label], patients: Sequence[str], persons: Sequence[Person]) -> dict[str, object]:
+    """Both columns; `patients_of_both` counts those with a clip of either label, who are in both columns, as in the paper.
+
+    `patients` says who a clip is of, which a manifest may know better than the header that `persons` are from.
+    """
     found: dict[str, object] = {}
     owners = {}
     for label in Label:
-        mine = [(e, p) for e, p in zip(entries, persons, strict=True) if e.label is label]
-        owners[label] = {entry.patient for entry, _ in mine}
+        mine = [(who, p) for told, who, p in zip(labels, patients, persons, strict=True) if told is label]
+        owners[label] = {who for who, _ in mine}
         found[label.value] = asdict(_column(mine))
     found["patients_of_both"] = len(owners[Label.SATISFACTORY] & owners[Label.UNSATISFACTORY])
     found["exams"] = len({person.study for person in persons})
     return found
 
 
-def _column(mine: Sequence[tuple[Entry, Person]]) -> Column:
-    patients = {entry.patient: person for entry, person in mine}
+def _column(mine: Sequence[tuple[str, Person]]) -> Column:
+    patients = dict(mine)
     ages = np.array([p.age_years for p in patients.values() if p.age_years is not None])
     sexes = [p.sex for p in patients.values() if p.sex is not None]
     return Column(

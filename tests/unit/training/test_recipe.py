@@ -58,6 +58,7 @@ def test_a_recipe_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
         ("ema: 0.99", "ema: 1.0", "ema: a number of at least 0 and below 1"),
         ("rotate_deg: 10.0", "rotate_deg: x", "rotate_deg"),
         ("clutter: 0.8", "clutter: -1", "clutter"),
+        ("local: 0.5", "local: 7", "local: a number of at least 0 and at most 1"),
         ("model: x3d_s", "model: nope", "model"),
         ("shares: [0.91, 0.06, 0.03]", "shares: [0.91, 0.06]", "shares: 3 numbers"),
         ("shares: [0.91, 0.06, 0.03]", "shares: [0.91, 0.06, 0.3]", "shares: 3 numbers"),
@@ -71,6 +72,22 @@ def test_an_unusable_figure_is_refused_before_a_cohort_is_rendered(tmp_path: Pat
     (tmp_path / "recipe.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ConfigError, match=key.replace("[", r"\[").replace("]", r"\]")):
         load(tmp_path / "recipe.yaml")
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ("blend: 0.0", "ema: reestimate_clips is needed"),
+        ("blend: 0.0\nema: 0.0\nmicro_batch: 4", "micro_batch: batch norm wants 8 clips at least, or reestimate_clips"),
+    ],
+)
+def test_what_leaves_batch_norm_without_statistics_is_refused(tmp_path: Path, keys: str, says: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"base: {_SHIPPED}\nreestimate_clips: 0\n{keys}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=says):
+        load(path)
+    path.write_text(f"base: {_SHIPPED}\nreestimate_clips: 8\n{keys}\n", encoding="utf-8")
+    assert load(path).reestimate_clips == 8
 
 
 _PAPER = {
