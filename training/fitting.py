@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import nn
@@ -14,6 +15,7 @@ from dicomqc.models import kinetics, weights, zoo
 from dicomqc.models import registry as published
 from training import checkpoint, distributed, files, loop, network, precision
 from training import run as runs
+from training.calibration import fit_temperature
 from training.clock import NO_END, Clock
 from training.data import splits
 from training.data.cines import Clips
@@ -51,16 +53,18 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
         model = loop.fit(
             recipe, clips, train, folder, run.fit_seed, say, validation=validation, start=start, device=device, clock=clock
         )
+        temperature = _calibrated(recipe, model, clips, validation, device) if recipe.calibrate else None
     else:
         _unknown(run, _split_otherwise(run))
         say(f"nothing is trained: the weights of {run.init} are taken as they are")
-        model = _as_it_is(recipe, start or {})
+        model, temperature = _as_it_is(recipe, start or {}), None
     seconds = round(time.monotonic() - began, 1)
     if distributed.world().first:
         facts = {
             **_facts(recipe, len(train), len(clips.labels), device),
             "resumed": resumed,
             "seconds_of_last_process": seconds,
+            "logits_divided_by": temperature,
         }
         files.write_json(folder / FIT, facts)
         checkpoint.save_weights(model, folder / WEIGHTS)
@@ -77,6 +81,14 @@ def _facts(recipe: Recipe, taught_clips: int, cohort_clips: int, device: torch.d
         "precision": precision.name(device, recipe.precision),
         "processes": distributed.world().size,
     }
+
+
+def _calibrated(recipe: Recipe, model: nn.Module, clips: Clips, validation: Sequence[int], device: torch.device) -> float:
+    """Put the temperature of the validation part into the network's weights, so that its P means what it says; returns it."""
+    logits = loop.score(recipe, model, clips, validation, device=device)
+    temperature = fit_temperature(clips.labels[list(validation)].astype(np.float64), logits)
+    network.scale_logits(model, temperature)
+    return temperature
 
 
 def _as_it_is(recipe: Recipe, start: Mapping[str, torch.Tensor]) -> nn.Module:

@@ -98,6 +98,14 @@ def blend(model: nn.Module, weights: Mapping[str, torch.Tensor], share: float) -
                 value[: len(weights[key])].lerp_(weights[key].to(value), share)
 
 
+def scale_logits(model: nn.Module, temperature: float) -> None:
+    """Divide every logit by `temperature`, by way of the last linear layer: nothing but a mean follows it."""
+    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    with torch.no_grad():
+        for parameter in last.parameters():
+            parameter.div_(temperature)
+
+
 def first_output(model: nn.Module, name: str) -> nn.Module:
     """The network of one logit that equals the first output of `model`: what was only there to teach is left out."""
     single = build(name, 0.0)

@@ -52,7 +52,8 @@ class Recipe:
     epochs. `ema` is the averaged weights' decay per step (0: none). `kind_loss` weighs the second lesson,
     which kind a clip is, `sight_loss` a third, the share of the tree that is seen (simulated clips only). `blank` is the
     share of training clips that featureless ones replace, `replay` the share that is looped, held or played backwards.
-    `blend` is the share of the weights that the run began from in its result, with batch norm re-estimated.
+    `blend` is the share of the weights that the run began from in its result, with batch norm re-estimated. `calibrate` divides
+    the result's logits by the temperature that validation gives.
     Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best by AUC is kept. `micro_batch`
     clips at most are on the device at once (0: the batch). `precision` fp32 forbids mixed precision, which auto takes where the
     hardware has it.
@@ -83,6 +84,7 @@ class Recipe:
     blank: float = 0.0
     replay: float = 0.0
     blend: float = 0.0
+    calibrate: bool = False
     rate_steps: int = 0
     reestimate_clips: int = 0
     validate_epochs: int = 0
@@ -151,6 +153,8 @@ def _usable(recipe: Recipe) -> Recipe:
         limit = " and below 1" if name in _BELOW_ONE else " and at most 1" if name in _SHARES_OF_CLIPS else ""
         if not is_finite(value) or value < 0 or (limit and value > 1) or (name in _BELOW_ONE and value >= 1):
             raise ConfigError(f"{name}: a number of at least 0{limit} is expected")
+    if not isinstance(recipe.calibrate, bool):
+        raise ConfigError("calibrate: true or false is expected")
     _fitting(recipe)
     registry.check_name(recipe.name, recipe.version)
     return recipe

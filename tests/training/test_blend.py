@@ -84,3 +84,14 @@ def test_a_blend_with_nothing_is_refused_before_a_folder_is_made(tmp_path: Path)
     with pytest.raises(ConfigError, match="blend: there is nothing to blend with"):
         runs.create(tmp_path / "run", _SHIPPED, 1)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["x3d_s", "resnet18_2d", "resnet18_3d"])
+def test_scaled_logits_are_the_same_over_the_temperature(name: str) -> None:
+    torch.manual_seed(3)
+    model = network.build(name, 0.0).eval()
+    batch = torch.randn(2, 3, 4, 64, 64)
+    with torch.inference_mode():
+        before = model(batch)
+        network.scale_logits(model, 0.8)
+        assert torch.allclose(model(batch), before / 0.8, rtol=1e-4, atol=1e-6)

@@ -17,7 +17,8 @@ from dicomqc.models.zoo import Architecture
 from dicomqc.sample.spec import X3D_S, FrameSpec
 from dicomqc.sample.tensor import to_tensor
 from training import __main__ as program
-from training import checkpoint, loop, network, precision
+from training import checkpoint, fitting, loop, network, precision
+from training.calibration import fit_temperature
 from training.data.cines import Clips
 from training.progress import LOG
 from training.recipe import Phase, Recipe, load
@@ -161,6 +162,20 @@ def test_a_killed_run_with_validation_keeps_the_same_best_epoch(recipe_file: Pat
     assert len(aucs[0]) == 4
     states = [torch.load(f / checkpoint.CHECKPOINT, weights_only=True) for f in folders]
     assert states[0]["best_auc"] == states[1]["best_auc"] == max(aucs[0])
+
+
+@pytest.mark.usefixtures("small")
+def test_calibrated_weights_carry_the_temperature_of_the_validation_part(recipe_file: Path, tmp_path: Path) -> None:
+    recipe = replace(_paper(load(recipe_file), 8), validate_epochs=0)
+    clips = _clips(recipe, 80, signal=0.3)
+    model = loop.fit(recipe, clips, range(48), tmp_path, seed=1)
+    validation = range(48, 80)
+    before = loop.score(recipe, model, clips, validation)
+    taken = fitting._calibrated(recipe, model, clips, validation, torch.device("cpu"))
+    after = loop.score(recipe, model, clips, validation)
+    assert abs(taken - 1.0) > 0.02
+    assert after == pytest.approx(before / taken, rel=1e-4, abs=1e-6)
+    assert fit_temperature(clips.labels[list(validation)].astype(np.float64), after) == pytest.approx(1.0, rel=0.01)
 
 
 @pytest.mark.usefixtures("small")
