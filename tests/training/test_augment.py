@@ -61,49 +61,60 @@ def test_the_same_generator_gives_the_same_batch_at_any_number_of_threads() -> N
     assert torch.equal(alone, together)
 
 
-def _bright_with_a_vessel(frames: int = 4) -> torch.Tensor:
-    """Bright ground between black shutters, with a thin dark line down the middle."""
-    clip = torch.full((frames, 160, 160), 140.0)
-    clip[:, :, 78:81] = 100.0
+def _run(noise: float = 4.0, frames: int = 4) -> torch.Tensor:
+    """Uneven ground between black shutters, with a dark line of 3 px down the middle, under white noise."""
+    source = torch.Generator().manual_seed(3)
+    line = torch.linspace(-1.0, 1.0, 160)
+    clip = (140.0 + 40.0 * line + 15.0 * torch.sin(9.0 * line)[:, None]).repeat(frames, 1, 1)
+    clip[:, :, 78:81] -= 30.0
+    clip += noise * torch.randn(clip.shape, generator=source)
     clip[:, :20] = clip[:, -20:] = 0.0
     return clip
 
 
-def _depths(clip: torch.Tensor) -> torch.Tensor:
-    """How much darker the line is than both of its sides, in each row between the shutters, over the brightness."""
-    rows = clip[0, 40:120]
-    beside = (rows[:, 70:75].mean(1) + rows[:, 84:89].mean(1)) / 2
-    return 1.0 - rows[:, 79] / beside
+def _contrast_to_noise(clip: torch.Tensor) -> float:
+    """How much darker the line is than both of its sides, over what changes from frame to frame."""
+    rows = clip[:, 40:120]
+    beside = (rows[:, :, 70:75].mean(2) + rows[:, :, 84:89].mean(2)) / 2
+    depth = (beside - rows[:, :, 78:81].mean(2)).mean()
+    return float(depth / (rows[1:] - rows[:-1]).std())
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_clutter_lies_over_every_frame_and_hides_neither_vessels_nor_shutters(seed: int) -> None:
-    clip = _bright_with_a_vessel()
+def test_clutter_is_as_strong_as_asked_and_hides_neither_vessels_nor_shutters(seed: int) -> None:
+    clip = _run(noise=0.0)
     changed = laboratory.cluttered(clip, 0.8, np.random.default_rng(seed))
     assert changed.shape == clip.shape
     assert (changed[:, :20] == 0.0).all()
-    assert changed[:, 30:130, :70].std() > 0.0
-    assert (_depths(changed).median() - _depths(clip).median()).abs() < 0.05
+    middle = clip[:, 40:-40, 40:-40]
+    # The draw from 0 to 0.8, and what it came to of the field's middle.
+    added = (changed[:, 40:-40, 40:-40] / middle).log().std() / (middle.std() / middle.mean())
+    assert 0.0 < float(added) < 1.2
+    depth, before = (one[:, 40:120, 78:81].mean() / one[:, 40:120, 70:89].mean() for one in (changed, clip))
+    assert abs(float(depth - before)) < 0.05
 
 
-def test_clutter_stands_still_in_some_runs_and_drifts_in_others() -> None:
-    drifting = {
-        bool((made[0] != made[-1]).any())
-        for seed in range(12)
-        for made in [laboratory.cluttered(_bright_with_a_vessel(), 0.8, np.random.default_rng(seed))]
-    }
+def test_clutter_comes_in_all_strengths_still_and_drifting() -> None:
+    clip = _run(noise=0.0)
+    drifting, added = set(), []
+    for seed in range(12):
+        made = laboratory.cluttered(clip, 0.8, np.random.default_rng(seed))
+        drifting.add(bool((made[0] != made[-1]).any()))
+        added.append(float((made - clip)[0, 40:-40].std() / clip[0, 40:-40].std()))
     assert drifting == {False, True}
+    assert min(added) < 0.25
+    assert max(added) > 0.5
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_other_makers_processing_flattens_the_wide_and_keeps_the_fine(seed: int) -> None:
-    clip = _bright_with_a_vessel()
-    clip[:, 20:-20] += torch.linspace(-60.0, 60.0, 160)
+def test_other_makers_processing_flattens_the_wide_and_keeps_a_vessel_above_the_noise(seed: int) -> None:
+    clip = _run()
     made = laboratory.processed(clip, np.random.default_rng(seed))
     assert made.shape == clip.shape
-    left, right = made[:, 60:100, 20:40].mean(), made[:, 60:100, 120:140].mean()
-    assert 0.0 < float(right - left) <= 75.0 + 1e-3
-    assert float(_depths(made).median()) > 0.6 * float(_depths(clip).median())
+    left, right = (made[:, 60:100, where].mean() for where in (slice(20, 40), slice(120, 140)))
+    before = clip[:, 60:100, 120:140].mean() - clip[:, 60:100, 20:40].mean()
+    assert 0.0 < float(right - left) < 1.02 * float(before)
+    assert 0.6 < _contrast_to_noise(made) / _contrast_to_noise(clip) < 1.1
 
 
 def test_the_start_jitters_by_the_margin_and_fewer_frames_stride_over_all() -> None:
