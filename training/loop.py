@@ -26,6 +26,7 @@ from training.batches import NO_KIND, Batch
 from training.checkpoint import BEST, State
 from training.clock import NO_END, Clock
 from training.data.cines import Clips
+from training.precision import FP32, Wanted
 from training.progress import Progress
 from training.recipe import Recipe
 from training.schedule import Step
@@ -214,12 +215,13 @@ def _step(run: Fit, state: State, step: Step) -> float:
     recipe, seed, here = run.recipe, run.seed, distributed.world()
     mine = np.array(distributed.share(step.indices.tolist()), dtype=np.int64)
     rng = np.random.default_rng([seed, 1, step.number, here.rank] if here.rank else [seed, 1, step.number])
-    torch.manual_seed(seed * 1_000_003 + step.number + 7_919 * here.rank)
     state.model.train()
-    state.optimiser.zero_grad(set_to_none=True)
     batch = batches.make(recipe, run.clips, mine, step.phase, kinds=run.kinds, rng=rng, device=run.device)
-    total = _gradients(run, state, batch, len(step.indices) / here.size)
-    norm = float(nn.utils.clip_grad_norm_(state.model.parameters(), _LONGEST_GRADIENT))
+    share = len(step.indices) / here.size
+    total, norm = _pass(run, state, batch, step.number, share, recipe.precision)
+    if not math.isfinite(norm) and precision.name(run.device, recipe.precision) != FP32:
+        # oneDNN's bf16 gradients now and then are none; every process sees the same norm.
+        total, norm = _pass(run, state, batch, step.number, share, FP32)
     if not (math.isfinite(total) and math.isfinite(norm)):
         raise Diverged(
             f"step {step.number + 1}: the loss is {total}, its gradient {norm}; the last checkpoint is kept. "
@@ -230,7 +232,15 @@ def _step(run: Fit, state: State, step: Step) -> float:
     return total
 
 
-def _gradients(run: Fit, state: State, batch: Batch, share: float) -> float:
+def _pass(run: Fit, state: State, batch: Batch, number: int, share: float, arithmetic: Wanted) -> tuple[float, float]:
+    """The loss of a batch and the norm of its gradient, which is then no longer than allowed."""
+    torch.manual_seed(run.seed * 1_000_003 + number + 7_919 * distributed.world().rank)
+    state.optimiser.zero_grad(set_to_none=True)
+    total = _gradients(run, state, batch, share, arithmetic)
+    return total, float(nn.utils.clip_grad_norm_(state.model.parameters(), _LONGEST_GRADIENT))
+
+
+def _gradients(run: Fit, state: State, batch: Batch, share: float, arithmetic: Wanted) -> float:
     """Add up the gradients of this process's clips in micro-batches; returns their part of the loss.
 
     `share` is the mean number of clips of a process: processes' gradients are averaged, and so become the batch's mean.
@@ -242,7 +252,7 @@ def _gradients(run: Fit, state: State, batch: Batch, share: float) -> float:
         ends = start + size >= count
         # The processes need to agree only once a step.
         with state.replica.no_sync() if isinstance(state.replica, DistributedDataParallel) and not ends else nullcontext():
-            with precision.autocast(run.device, run.recipe.precision):
+            with precision.autocast(run.device, arithmetic):
                 outputs = state.replica(_input(part.grey, run.recipe)).float()
             loss = _loss(run, outputs, part) * (len(part.grey) / share)
             loss.backward()  # type: ignore[no-untyped-call]

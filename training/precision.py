@@ -9,7 +9,8 @@ import torch
 from dicomqc.core.errors import ConfigError
 
 Wanted = Literal["auto", "fp32"]
-WANTED: Final = ("auto", "fp32")
+FP32: Final = "fp32"
+WANTED: Final = ("auto", FP32)
 
 
 def device(name: str) -> torch.device:
@@ -40,7 +41,7 @@ def bf16(where: torch.device) -> bool:
 
 def name(where: torch.device, wanted: Wanted = "auto") -> str:
     """What a run on that device computes in: fp32 where that is wanted, whatever the device."""
-    return "bf16" if wanted == "auto" and bf16(where) else "fp32"
+    return "bf16" if wanted == "auto" and bf16(where) else FP32
 
 
 def autocast(where: torch.device, wanted: Wanted = "auto") -> AbstractContextManager[object]:

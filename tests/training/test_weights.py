@@ -18,8 +18,11 @@ from dicomqc.sample.spec import X3D_S, FrameSpec
 from dicomqc.sample.tensor import to_tensor
 from training import __main__ as program
 from training import checkpoint, fitting, loop, network, precision
+from training.batches import Batch
 from training.calibration import fit_temperature
+from training.checkpoint import State
 from training.data.cines import Clips
+from training.precision import Wanted
 from training.progress import LOG
 from training.recipe import Phase, Recipe, load
 
@@ -162,6 +165,31 @@ def test_a_killed_run_with_validation_keeps_the_same_best_epoch(recipe_file: Pat
     assert len(aucs[0]) == 4
     states = [torch.load(f / checkpoint.CHECKPOINT, weights_only=True) for f in folders]
     assert states[0]["best_auc"] == states[1]["best_auc"] == max(aucs[0])
+
+
+@pytest.mark.usefixtures("small")
+def test_a_gradient_that_is_none_in_bf16_is_taken_again_in_fp32(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(_paper(load(recipe_file), 2), validate_epochs=0)
+    clips = _clips(recipe)
+    for name in ("fp32", "auto"):
+        (tmp_path / name).mkdir()
+    precise = loop.fit(replace(recipe, precision="fp32"), clips, range(12), tmp_path / "fp32", seed=1)
+    gradients, asked = loop._gradients, []
+
+    def broken(run: loop.Fit, state: State, batch: Batch, share: float, arithmetic: Wanted) -> float:
+        asked.append(arithmetic)
+        total = gradients(run, state, batch, share, "fp32")
+        if arithmetic == "auto":
+            next(state.model.parameters()).grad.fill_(math.inf)
+        return total
+
+    monkeypatch.setattr(precision, "bf16", lambda _: True)
+    monkeypatch.setattr(loop, "_gradients", broken)
+    again = loop.fit(recipe, clips, range(12), tmp_path / "auto", seed=1)
+    assert asked == ["auto", "fp32"] * recipe.steps(12)
+    assert all(torch.equal(one, other) for one, other in zip(precise.parameters(), again.parameters(), strict=True))
 
 
 @pytest.mark.usefixtures("small")
