@@ -40,6 +40,7 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
     split = run.split(clips)
     if distributed.world().first:
         runs.record_split(run, clips, split)
+        runs.record_table_1(run, clips, workers, say)
     distributed.wait()
     recipe, folder = run.recipe, run.folder
     train, validation = taught(run, clips, split) if recipe.phases else ((), ())

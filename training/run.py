@@ -79,13 +79,7 @@ class Run:
         if self.manifest is not None:
             return self.read(self.manifest, "cohort", workers, say)
         plans = self._planned("training", self.seed, self.recipe.patients, workers, say)
-        clips = self._simulated("training", plans, workers, say)
-        if not (self.folder / TABLE_1).exists():
-            of = {plan.sop_instance_uid: plan for plan in plans}
-            labels = [Label.UNSATISFACTORY if label else Label.SATISFACTORY for label in clips.labels]
-            persons = [sources.person(of[name]) for name in clips.ids]
-            files.write_json(self.folder / TABLE_1, table1.table(labels, clips.patients, persons))
-        return clips
+        return self._simulated("training", plans, workers, say)
 
     def unseen(self, workers: int, say: Say) -> Clips:
         """The unseen simulated cohort's clips, rendered on first use."""
@@ -271,6 +265,15 @@ def record_split(run: Run, clips: Clips, split: Split) -> None:
         for name, indices in split.parts().items()
     }
     files.write_json(run.folder / SPLITS, facts)
+
+
+def record_table_1(run: Run, clips: Clips, workers: int, say: Say) -> None:
+    """Write Table 1 of a simulated cohort; that of a manifest is written as its headers are read."""
+    of = run.plans(workers, say)
+    if of:
+        labels = [Label.UNSATISFACTORY if label else Label.SATISFACTORY for label in clips.labels]
+        persons = [sources.person(of[name]) for name in clips.ids]
+        files.write_json(run.folder / TABLE_1, table1.table(labels, clips.patients, persons))
 
 
 def _version(name: str) -> str:
