@@ -1,6 +1,6 @@
 """Runs against each other: differences of AUC by paired clustered bootstrap and DeLong, corrected by Holm.
 
-No ranking is claimed where an interval covers 0 or the corrected p is not small.
+No ranking is claimed where an interval covers 0, the corrected p is not small, or a run was trained for a few passes only.
 """
 
 from collections.abc import Sequence
@@ -31,6 +31,9 @@ class Pair:
     @property
     def verdict(self) -> str:
         """What may be said of the two."""
+        begun = [one.model for one in (self.one, self.other) if not one.converged]
+        if begun:
+            return f"no ranking: {' and '.join(begun)} not converged"
         if self.difference.covers_zero or self.p_holm >= SIGNIFICANT:
             return "no ranking"
         first, second = (self.one, self.other) if self.difference.value > 0 else (self.other, self.one)

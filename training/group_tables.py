@@ -44,6 +44,7 @@ def training(runs: Sequence[Result]) -> Table:
     for run in runs:
         fit = run.fit if run.trained else {}
         cells = [number(fit.get(key), 2) for key in ("steps", "epochs", "train_clips")]
+        cells[1] += "" if run.converged else ", not converged"
         seconds = number(fit.get("seconds_of_last_process"), 0)
         seconds = f"more than {seconds}" if fit.get("resumed") else seconds
         where = f"{fit.get('device', '–')}, {fit.get('precision', '–')}" if run.trained else "not trained here"

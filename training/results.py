@@ -13,6 +13,7 @@ from training.recipe import Recipe
 from training.run import EXAMPLES, FIT, METRICS, PREDICTIONS, SANITY, SPLITS, TABLE_1, reopen
 
 INDEPENDENT: Final = ("independent", "unseen")
+_FEWEST_PASSES: Final = 10
 _NOT_THE_PAPERS: Final = ("replay", "blank", "kind_loss", "sight_loss", "ema", "blend")
 _NOT_ITS_CHANGES: Final = ("clutter", "local", "noise", "scale", "translate", "log_gamma", "log_contrast", "brightness")
 
@@ -66,6 +67,11 @@ class Result:
         """How many clips of the training part were trained on, such as "240 of 726"; nothing where it was all of them."""
         part, taught = self.splits.get("train", {}).get("clips", 0), self.fit.get("train_clips", 0)
         return f"{taught:,} of {part:,}" if taught < part else ""
+
+    @property
+    def converged(self) -> bool:
+        """Whether it saw its clips often enough that its figures may say something of its model; published weights did."""
+        return not self.trained or self.fit.get("epochs", 0) >= _FEWEST_PASSES
 
     @property
     def independent(self) -> str | None:

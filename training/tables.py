@@ -123,7 +123,9 @@ def differences(runs: Sequence[Result], part: str) -> Table:
         ]
         for pair in found
     ]
-    notes: tuple[str, ...] = ("No ranking is claimed where the interval covers 0 or Holm's p is 0.05 or more.",)
+    notes: tuple[str, ...] = (
+        "No ranking where the interval covers 0, Holm's p is 0.05 or more, or a run saw its clips less than ten times.",
+    )
     if not found:
         notes = ("There is no second model on the same clips, so that nothing is compared.",)
     elif any(not one.trained for pair in found for one in (pair.one, pair.other)):
