@@ -38,10 +38,7 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
     start = _checked_start(run, registry)
     clips = run.clips(workers, say)
     split = run.split(clips)
-    if distributed.world().first:
-        runs.record_split(run, clips, split)
-        runs.record_table_1(run, clips, workers, say)
-    distributed.wait()
+    _recorded(run, clips, split, workers, say)
     recipe, folder = run.recipe, run.folder
     train, validation = taught(run, clips, split) if recipe.phases else ((), ())
     began, resumed = time.monotonic(), (folder / checkpoint.CHECKPOINT).exists()
@@ -82,6 +79,13 @@ def _facts(recipe: Recipe, taught_clips: int, cohort_clips: int, device: torch.d
         "precision": precision.name(device, recipe.precision),
         "processes": distributed.world().size,
     }
+
+
+def _recorded(run: Run, clips: Clips, split: Split, workers: int, say: Say) -> None:
+    if distributed.world().first:
+        runs.record_split(run, clips, split)
+        runs.record_table_1(run, clips, workers, say)
+    distributed.wait()
 
 
 def _calibrated(recipe: Recipe, model: nn.Module, clips: Clips, validation: Sequence[int], device: torch.device) -> float:
