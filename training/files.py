@@ -1,4 +1,4 @@
-"""JSON files of a run folder: written whole or not at all, and what is none is said in a sentence."""
+"""JSON files of run folders and caches: written whole or not at all, and what is none is said in a sentence."""
 
 import json
 from pathlib import Path

@@ -13,7 +13,7 @@ from training.recipe import Recipe
 from training.run import EXAMPLES, FIT, METRICS, PREDICTIONS, SANITY, SPLITS, TABLE_1, reopen
 
 INDEPENDENT: Final = ("independent", "unseen")
-_FEWEST_PASSES: Final = 10
+_FEWEST_PASSES: Final = 10  # ours: a run of one pass says nothing of its model
 _NOT_THE_PAPERS: Final = ("replay", "blank", "kind_loss", "sight_loss", "ema", "blend")
 _NOT_ITS_CHANGES: Final = ("clutter", "local", "noise", "scale", "translate", "log_gamma", "log_contrast", "brightness")
 

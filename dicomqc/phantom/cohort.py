@@ -158,10 +158,8 @@ def draw(
     rng, shared = generator(seed, patient, drawn, Stream.NUISANCE), generator(seed, patient, _STUDY, 1)
     rate_bpm, vendor = float(shared.uniform(45.0, 130.0)), int(shared.integers(_VENDORS))
     frames, rate, source = _timing(rng, vendor, ineligible)
-    syntax = str(rng.choice(SYNTAXES, p=[0.25, 0.45, 0.2, 0.1]))
-    quality = int(rng.integers(40, 101)) if rng.random() < 0.35 or syntax == JPEG_BASELINE else 0
+    syntax, quality = _coding(rng)
     side, primary_deg, secondary_deg = _view(rng)
-    field_mm = rng.uniform(150.0, 250.0)
     return _identified(
         CinePlan(
             seed=seed,
@@ -187,11 +185,17 @@ def draw(
             jpeg_quality=quality,
             primary_deg=primary_deg,
             secondary_deg=secondary_deg,
-            mm_per_pixel=float(field_mm / _MAGNIFICATION / FRAME),
+            mm_per_pixel=float(rng.uniform(150.0, 250.0) / _MAGNIFICATION / FRAME),
             heart_rate_bpm=float(np.clip(rate_bpm + rng.normal(0, 6), 45.0, 130.0)),
             vendor=vendor,
         )
     )
+
+
+def _coding(rng: np.random.Generator) -> tuple[str, int]:
+    """The transfer syntax, and the quality of the JPEG that the pixels went through (0: none)."""
+    syntax = str(rng.choice(SYNTAXES, p=[0.25, 0.45, 0.2, 0.1]))
+    return syntax, int(rng.integers(40, 101)) if rng.random() < 0.35 or syntax == JPEG_BASELINE else 0
 
 
 def _view(rng: np.random.Generator) -> tuple[Literal["left", "right"], float, float]:

@@ -4,7 +4,6 @@ Both give the same pixels for the same cine, which a test holds.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from dicomqc.sample.spec import FrameSpec
 from training.data.cines import FRAMES, Clips, Item, Loaded, Progress, cache, code_digest, widened
 from training.data.headers import Person, hashed
 from training.data.manifest import Entry
+from training.files import read_json, write_json
 
 _DIGESTS: Final = "digests.json"
 _PANNED_PX: Final = 16.0  # of 512: the least way of the table within the sampled frames that is called panning
@@ -73,7 +73,7 @@ def _sampled(item: Item, wide: FrameSpec) -> Loaded:
 def _file_digests(paths: Sequence[Path], folder: Path) -> list[str]:
     """SHA-256 of each file, remembered by path, size and time of change, so that a second start reads none again."""
     memory = folder / _DIGESTS
-    known: dict[str, str] = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
+    known: dict[str, str] = read_json(memory) if memory.exists() else {}
     found = []
     for path in paths:
         stat = path.stat()
@@ -83,9 +83,7 @@ def _file_digests(paths: Sequence[Path], folder: Path) -> list[str]:
                 known[name] = hashlib.file_digest(handle, "sha256").hexdigest()
         found.append(known[name])
     folder.mkdir(parents=True, exist_ok=True)
-    part = memory.with_suffix(".part")
-    part.write_text(json.dumps(known), encoding="utf-8")
-    part.replace(memory)
+    write_json(memory, known)
     return found
 
 
