@@ -63,7 +63,7 @@ def _canvas(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, An
 
 def roc(results: Sequence[Result], part: str) -> Figure:
     """Figure 1: the ROC curves of all models on a part, with AUC and interval."""
-    figure, axes = _canvas(figsize=(4.8, 4.4))
+    figure, axes = _canvas(figsize=(4.8, 4.8 + 0.22 * len(results)))
     for result in results:
         found, facts = result.parts[part], result.metrics[part]
         fpr, tpr, _ = roc_curve(found.labels, found.logits, drop_intermediate=False)
@@ -73,7 +73,8 @@ def roc(results: Sequence[Result], part: str) -> Figure:
         axes.plot(fpr, tpr, label=label, linewidth=1.5)
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, linestyle="--")
     axes.set(xlabel="1 − specificity", ylabel="Sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    axes.legend(loc="lower right", frameon=False, title="AUC (95 % interval over patients)")
+    # Below the axes: curves of models that learned little run where else it would stand.
+    figure.legend(loc="outside lower center", frameon=False, title="AUC (95 % interval over patients)")
     return figure
 
 
