@@ -16,7 +16,11 @@ from training import laboratory
 from training.data.cines import Clips
 from training.laboratory import blurred
 
-_SWAY: Final = (4.0, 4.0, 1.5)  # pixels of the cached size, and degrees
+# Of a held picture, at 160 pixels: heart and breath by cycles a minute, with what they may move it, in pixels and degrees.
+_SWAYS: Final = (((45.0, 130.0), (2.5, 2.5, 1.5)), ((8.0, 30.0), (4.0, 4.0, 1.5)))
+_SWAY_SIDE: Final = 160
+_SAMPLED_SECONDS: Final = 32 / 15
+_STILL: Final = 0.2  # share of held pictures that do not move at all
 _SWAY_NOISE: Final = (0.2, 1.0)  # grey levels at the cached size; more would hide what the label says is seen
 
 
@@ -98,17 +102,32 @@ def _warp(grey: torch.Tensor, size: int, strength: Strength, rng: np.random.Gene
 
 
 def sway(frames: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Frames uint8 [T,S,S] moved as one rigid picture each, under fresh noise: a picture that is held has none of its own."""
-    count, size = len(frames), frames.shape[1]
+    """Frames uint8 [T,S,S] of a run, moved as one rigid picture each, under fresh noise: a held one has none of its own.
+
+    As heart and breath move it, slowly or quickly, far or hardly; some are not moved at all.
+    """
+    size = frames.shape[1]
     sigma = float(np.exp(rng.uniform(*np.log(_SWAY_NOISE))))
-    reach = rng.uniform(0.0, 1.0, 3) * _SWAY
-    phases, paces = rng.uniform(0.0, 2.0 * np.pi, 3), rng.uniform(0.1, 1.2, 3)
-    ways = reach * np.sin(phases + np.arange(count)[:, None] * paces)
+    ways = _ways(len(frames), rng) * (size / _SWAY_SIDE, size / _SWAY_SIDE, 1.0)
     grain = rng.standard_normal(frames.shape, dtype=np.float32) * np.float32(sigma)
+    if rng.random() < _STILL:
+        ways[:] = 0.0
     made = np.empty_like(frames)
     for place, (right, down, turn) in enumerate(ways.tolist()):
         matrix = cv2.getRotationMatrix2D((size / 2, size / 2), turn, 1.0)
         matrix[:, 2] += right, down
-        moved = cv2.warpAffine(frames[place].astype(np.float32), matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
+        grey = frames[place].astype(np.float32)
+        moved = cv2.warpAffine(grey, matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         made[place] = np.clip(np.rint(moved + grain[place]), 0.0, 255.0)
     return made
+
+
+def _ways(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Shift to the right, shift down and turn, [count,3], of `count` frames spread over the time of the sampled ones."""
+    minutes = np.arange(count)[:, None] * (_SAMPLED_SECONDS / count / 60.0)
+    ways = np.zeros((count, 3))
+    for pace, most in _SWAYS:
+        phase = 2.0 * np.pi * (minutes * rng.uniform(*pace) + rng.random(3))
+        # A beat is quick in systole and slow in diastole.
+        ways += (np.sin(phase) + rng.uniform(0.0, 0.5) * np.sin(2.0 * phase)) * rng.uniform(-1.0, 1.0, 3) * most
+    return ways

@@ -80,8 +80,9 @@ def _chosen(count: int, share: float, rng: np.random.Generator) -> NDArray[np.in
 def _replayed(clips: Clips, index: int, frames: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float] | None:
     """A replay of one clip in `frames` frames and the share that is seen in it; None where there is to be none.
 
-    That a clip is a replay must say nothing of its label, and the label must be clear: unsatisfactory clips are replayed less
-    often, since satisfactory ones give both labels, and what lies in the graded band is drawn again.
+    Neither that a clip is a replay nor that its picture is held may say anything of its label, and the label must be clear:
+    unsatisfactory clips are replayed less often, since satisfactory ones give both labels, and what lies in the graded band is
+    drawn again.
     """
     if not _known(clips, index):
         return None
@@ -90,9 +91,10 @@ def _replayed(clips: Clips, index: int, frames: int, rng: np.random.Generator) -
     if rng.random() >= (1.0 if will_do else _BAD_REPLAYED):
         return None
     wanted = will_do and rng.random() < good + (1.0 - good) * _BAD_REPLAYED
+    held = rng.random() < replay.HELD
     step, (least, most) = len(sight.SAMPLED) // frames, sight.GRADED
     for _ in range(_TRIES):
-        made, seen = replay.clip(clips.centred(index)[::step], clips.visible[index][::step], rng)
+        made, seen = replay.clip(clips.centred(index)[::step], clips.visible[index][::step], rng, held=held)
         if (seen >= most) if wanted else (seen < least):
             return made, seen
     return None

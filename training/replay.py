@@ -14,30 +14,29 @@ from dicomqc.phantom import sight
 from training.augment import sway
 
 Frames = NDArray[np.uint8]
-_BACKWARDS: Final = 0.15  # of the replays
-_HELD: Final = 0.5  # of the others
+HELD: Final = 0.6  # of the replays; the others are loops, and now and then the whole run backwards
+_BACKWARDS: Final = 0.2
 
 
-def clip(frames: Frames, visible: Sequence[float], rng: np.random.Generator) -> tuple[Frames, float]:
+def clip(frames: Frames, visible: Sequence[float], rng: np.random.Generator, *, held: bool) -> tuple[Frames, float]:
     """Another run uint8 [T,S,S] of a clip's frames, and the share of the tree that is seen in it, as `sight` counts.
 
     `visible` [T] are the frames' own shares; none where nothing of the tree counts. T divides the number of sampled frames.
+    `held`: one frame for the whole run.
     """
-    order = _order(len(frames), rng)
-    made = frames[order]
-    if len(set(order)) == 1:
-        made = sway(made, rng)
+    order = [int(rng.integers(len(frames)))] * len(frames) if held else _looped(len(frames), rng)
+    made = sway(frames[order], rng) if held else frames[order]
     if not visible:
         return made, 0.0
     # Of fewer frames each stands for several of the sampled ones.
     return made, sight.best(np.repeat(np.array(visible)[order], len(sight.SAMPLED) // len(order)))
 
 
-def _order(count: int, rng: np.random.Generator) -> list[int]:
-    """Which of `count` frames is shown when."""
+def _looped(count: int, rng: np.random.Generator) -> list[int]:
+    """Which of `count` frames is shown when: two of them at least."""
     if rng.random() < _BACKWARDS:
         return list(range(count))[::-1]
-    length = 1 if rng.random() < _HELD else int(rng.integers(2, count // 2 + 1))
+    length = int(rng.integers(2, count // 2 + 1))
     first = int(rng.integers(0, count - length + 1))
     there_and_back = [*range(first, first + length), *range(first + length - 2, first, -1)]
     return [there_and_back[place % len(there_and_back)] for place in range(count)]

@@ -10,7 +10,7 @@ import torch
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.phantom import sight
-from training import batches
+from training import batches, replay
 from training.batches import NO_KIND, Batch
 from training.data.cines import Clips
 from training.recipe import Recipe, load
@@ -75,20 +75,26 @@ def test_a_replay_is_labelled_by_what_is_seen_in_it_and_a_graft_stays_one_that_w
     assert float(brightness[batch.targets[::2] == 0].min()) > float(brightness[batch.targets[::2] == 1].min())
 
 
-def test_that_a_clip_is_a_replay_says_nothing_of_its_label_and_the_label_is_clear(tmp_path: Path) -> None:
+def test_neither_that_a_clip_is_a_replay_nor_that_it_is_held_says_anything_of_its_label(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe, clips = _recipe(tmp_path, "replay: 0.999"), _clips()
-    unclear = replace(clips, visible=((0.5, 0.7) * 8, ()) * (_COUNT // 2))
     rng = np.random.default_rng(2)
-    labels: list[float] = []
-    for _ in range(12):
-        made = batches.make(
-            recipe, clips, np.arange(_COUNT), recipe.phases[0], kinds=_KINDS, rng=rng, device=torch.device("cpu")
-        )
-        labels += made.targets[made.kinds == NO_KIND].tolist()
-    assert len(labels) > 200
-    assert 0.4 < np.mean(labels) < 0.6
-    # Of frames that all lie in the graded band there is none.
-    assert _made(recipe, unclear).kinds[::2].tolist() == [0] * (_COUNT // 2)
+    for held in (0.0, 1.0):
+        monkeypatch.setattr(replay, "HELD", held)
+        labels: list[float] = []
+        for _ in range(12):
+            made = batches.make(
+                recipe, clips, np.arange(_COUNT), recipe.phases[0], kinds=_KINDS, rng=rng, device=torch.device("cpu")
+            )
+            labels += made.targets[made.kinds == NO_KIND].tolist()
+        assert len(labels) > 200
+        assert 0.4 < np.mean(labels) < 0.6, held
+
+
+def test_a_replay_whose_label_would_not_be_clear_is_none(tmp_path: Path) -> None:
+    unclear = replace(_clips(), visible=((0.5, 0.7) * 8, ()) * (_COUNT // 2))
+    assert _made(_recipe(tmp_path, "replay: 0.999"), unclear).kinds[::2].tolist() == [0] * (_COUNT // 2)
 
 
 def test_clips_of_which_nobody_says_what_is_seen_are_not_replayed(tmp_path: Path) -> None:
