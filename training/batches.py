@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from dicomqc.phantom import sight
-from dicomqc.phantom.plan import NATIVE
 from training import blank, replay
 from training.augment import augment, draw
 from training.data.cines import Clips
@@ -84,7 +83,7 @@ def _replayed(clips: Clips, index: int, frames: int, rng: np.random.Generator) -
     unsatisfactory clips are replayed less often, since satisfactory ones give both labels, and what lies in the graded band is
     drawn again.
     """
-    if not _known(clips, index):
+    if not replay.known(clips, index):
         return None
     good = 1.0 - float(clips.labels.mean())
     will_do = clips.labels[index] == 0
@@ -98,10 +97,3 @@ def _replayed(clips: Clips, index: int, frames: int, rng: np.random.Generator) -
         if (seen >= most) if wanted else (seen < least):
             return made, seen
     return None
-
-
-def _known(clips: Clips, index: int) -> bool:
-    """Whether it is known what is seen in each sampled frame: in simulated clips alone, and nothing where the kind decides."""
-    if not clips.windows or math.isnan(clips.windows[index]):
-        return False
-    return len(clips.visible[index]) == (len(sight.SAMPLED) if clips.kinds[index] in NATIVE else 0)

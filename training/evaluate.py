@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dicomqc.core.errors import ConfigError
-from training import baseline, checkpoint, distributed, files, gaze, groups, loop, metrics, network, predictions, sanity
+from training import baseline, checkpoint, distributed, files, gaze, groups, held, loop, metrics, network, predictions, sanity
 from training.calibration import calibration, fit_temperature
 from training.data.cines import Clips
 from training.fitting import taught
@@ -78,14 +78,19 @@ def _apart(own: Clips, other: Clips) -> None:
 def check(run: Run, workers: int, say: Say, *, device: torch.device) -> dict[str, object]:
     """The sanity checks on the test part, to sanity.json: AUC of changed clips, and of a baseline without a network.
 
-    Of simulated clips also `vessels` (AUC with vessels removed and alone) and `grad_cam` (mass on the native tree by kind).
+    Of simulated clips also `held` (one frame for the whole run), `vessels` (AUC with vessels removed and alone) and `grad_cam`
+    (mass on the native tree by kind). Raises ConfigError where the run was not evaluated yet.
     """
     model = trained(run)
+    if not (run.folder / METRICS).exists():
+        raise ConfigError(f"{run.folder}: not evaluated yet; `evaluate` it first")
+    threshold = float(files.read_json(run.folder / METRICS)["threshold"])
     clips = run.clips(workers, say)
     split = run.split(clips)
     found: dict[str, object] = {**sanity.aucs(run.recipe, model, clips, split.test, seed=run.seed, device=device)}
     found[baseline.NAME] = baseline.auc(clips, split, run.seed)
     if run.manifest is None:
+        found["held"] = held.figures(run.recipe, model, clips, split.test, threshold, seed=run.seed, device=device)
         found |= _looked(run, model, clips, split.test, workers, say, device)
     if distributed.world().first:
         files.write_json(run.folder / SANITY, metrics.plain(found))

@@ -57,6 +57,20 @@ def training(runs: Sequence[Result]) -> Table:
     return Table(title="Training", header=header, rows=rows, notes=(note,))
 
 
+def held(run: Result) -> Table:
+    """What the network says of one clear frame that is held for the whole run."""
+    rows = []
+    for name, one in ((run.sanity or {}).get("held") or {}).items():
+        shares = [_with(one[key], one["intervals"][key]) for key in ("auc", "sensitivity", "specificity")]
+        rows.append([name, _counts(one), *shares])
+    note = (
+        "Of satisfactory clips the frame with most of the tree, of unsatisfactory ones that with least. At the run's threshold "
+        "a network for which standing still is a sign is wrong here."
+    )
+    header = ["One frame", "Clips / unsatisfactory", "AUC", "Sensitivity", "Specificity"]
+    return Table(title=f"One frame held: {run.model}, test", header=header, rows=rows, notes=(note,))
+
+
 def vessels(run: Result) -> Table:
     """The AUC with the vessels removed, as much removed elsewhere, and the vessels alone."""
     facts: Mapping[str, Any] = (run.sanity or {}).get("vessels") or {}

@@ -4,6 +4,7 @@ A run that shows a filled tree will do whether it flows or stands still, and one
 no network should need the moment of arrival for that, nor be misled by a loop.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,11 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomqc.phantom import sight
+from dicomqc.phantom.plan import NATIVE
 from training.augment import sway
+from training.data.cines import Clips
 
 Frames = NDArray[np.uint8]
 HELD: Final = 0.6  # of the replays; the others are loops, and now and then the whole run backwards
 _BACKWARDS: Final = 0.2
+
+
+def known(clips: Clips, index: int) -> bool:
+    """Whether it is known what is seen in each sampled frame: in simulated clips alone, and nothing where the kind decides."""
+    if not clips.windows or math.isnan(clips.windows[index]):
+        return False
+    return len(clips.visible[index]) == (len(sight.SAMPLED) if clips.kinds[index] in NATIVE else 0)
 
 
 def clip(frames: Frames, visible: Sequence[float], rng: np.random.Generator, *, held: bool) -> tuple[Frames, float]:

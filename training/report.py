@@ -119,7 +119,8 @@ def _checks(runs: Sequence[Result]) -> list[Table]:
     found = []
     for run in runs:
         found += [tables.sanity(run)] if run.sanity else []
-        found += [table for table in (group_tables.vessels(run), group_tables.grad_cam(run)) if table.rows]
+        own = (group_tables.held(run), group_tables.vessels(run), group_tables.grad_cam(run))
+        found += [table for table in own if table.rows]
     return found
 
 
