@@ -158,11 +158,14 @@ def _carry_over(options: argparse.Namespace) -> bool:
     settings = Settings()
     asked_by = "weights" if options.weights else "score.model"
     model = registry.resolve(options.weights or settings.score.model, options.registry, asked_by=asked_by)
-    found = carryover_check.check(
-        options.cine, model, settings.cache(), contrast_from=options.contrast_from, seed=options.seed, device=options.device
-    )
-    sys.stdout.write(carryover_check.rendered(found) + "\n")
-    return found.kept
+    kept = True
+    for seed in options.seed:
+        found = carryover_check.check(
+            options.cine, model, settings.cache(), contrast_from=options.contrast_from, seed=seed, device=options.device
+        )
+        sys.stdout.write(f"seed {seed}\n{carryover_check.rendered(found)}\n")
+        kept = kept and found.kept
+    return kept
 
 
 class _Parser:
@@ -300,7 +303,9 @@ def _add_carry_over(commands: _Parser) -> None:
     added.add_argument(
         "--contrast-from", type=int, default=15, metavar="N", help="no frame before this one shows contrast (default 15)"
     )
-    added.add_argument("--seed", type=simulate.whole(0), default=1, help="of motion, noise and variants (default 1)")
+    added.add_argument(
+        "--seed", type=simulate.whole(0), nargs="+", default=[1], help="of motion, noise and variants; one or several (default 1)"
+    )
     added.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     added.set_defaults(does=_carry_over)
 
