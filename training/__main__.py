@@ -304,7 +304,7 @@ def _add_carry_over(commands: _Parser) -> None:
         "--contrast-from", type=int, default=15, metavar="N", help="no frame before this one shows contrast (default 15)"
     )
     added.add_argument(
-        "--seed", type=simulate.whole(0), nargs="+", default=[1], help="of motion, noise and variants; one or several (default 1)"
+        "--seed", type=simulate.whole(0), nargs="+", default=[1], help="of motion, noise and variants (default 1)"
     )
     added.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     added.set_defaults(does=_carry_over)

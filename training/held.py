@@ -1,7 +1,7 @@
 """Does that a picture stands still mean anything to the network? One frame of a simulated clip held for the whole run.
 
-Of a satisfactory clip it is the frame in which most of the tree is seen, of an unsatisfactory one that in which least is, so the
-label stays. Where standing still has become a sign, ranks may be right and the threshold wrong: both are told.
+Of a satisfactory clip it is the frame in which most of the tree is seen, of an unsatisfactory one that in which least is.
+Where standing still has become a sign, ranks may be right and the threshold wrong: both are told.
 """
 
 from collections.abc import Mapping, Sequence
