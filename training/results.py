@@ -147,7 +147,7 @@ def _less_taught(result: Result) -> list[str]:
     found = []
     epochs = result.fit.get("epochs", 0)
     if epochs <= paper.EPOCHS:
-        found.append(f"{epochs:g} epochs instead of more than {paper.EPOCHS}")
+        found.append(f"{epochs:g} epoch{'' if epochs == 1 else 's'} instead of more than {paper.EPOCHS}")
     clips = result.fit.get("cohort_clips", 0)
     if clips < paper.CLIPS:
         found.append(f"{clips} clips instead of {paper.CLIPS:,}")
