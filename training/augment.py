@@ -16,8 +16,9 @@ from training import laboratory
 from training.data.cines import Clips
 from training.laboratory import blurred
 
-# Of a held picture, at 160 pixels: heart and breath by cycles a minute, with what they may move it, in pixels and degrees.
-_SWAYS: Final = (((45.0, 130.0), (2.5, 2.5, 1.5)), ((8.0, 30.0), (4.0, 4.0, 1.5)))
+# Of a held picture, at 160 pixels: heart and breath by cycles a minute, how far to either side they may move it, in pixels and
+# degrees, and how much quicker one way than back, as in systole.
+_SWAYS: Final = (((45.0, 130.0), (2.5, 2.5, 1.5), 0.5), ((8.0, 30.0), (4.0, 4.0, 1.5), 0.0))
 _SWAY_SIDE: Final = 160
 _SAMPLED_SECONDS: Final = 32 / 15
 _STILL: Final = 0.2  # share of held pictures that do not move at all
@@ -126,8 +127,8 @@ def _ways(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Shift to the right, shift down and turn, [count,3], of `count` frames spread over the time of the sampled ones."""
     minutes = np.arange(count)[:, None] * (_SAMPLED_SECONDS / count / 60.0)
     ways = np.zeros((count, 3))
-    for pace, most in _SWAYS:
+    for pace, most, systole in _SWAYS:
         phase = 2.0 * np.pi * (minutes * rng.uniform(*pace) + rng.random(3))
-        # A beat is quick in systole and slow in diastole.
-        ways += (np.sin(phase) + rng.uniform(0.0, 0.5) * np.sin(2.0 * phase)) * rng.uniform(-1.0, 1.0, 3) * most
+        quick = rng.uniform(0.0, systole)
+        ways += (np.sin(phase) + quick * np.sin(2.0 * phase)) / (1.0 + quick) * rng.uniform(-1.0, 1.0, 3) * most
     return ways

@@ -15,7 +15,9 @@ from training.data.cines import Clips
 from training.recipe import Phase, Recipe
 
 NO_KIND: Final = -100
-_BAD_REPLAYED: Final = 1 / 3  # of the unsatisfactory clips that are chosen for it
+# Of the unsatisfactory clips that are chosen for it, and of the satisfactory ones those that stay so where all could.
+_BAD_REPLAYED: Final = 0.55
+_STAY_GOOD: Final = 2 / 3
 _TRIES: Final = 8
 
 
@@ -85,11 +87,10 @@ def _replayed(clips: Clips, index: int, frames: int, rng: np.random.Generator) -
     """
     if not replay.known(clips, index):
         return None
-    good = 1.0 - float(clips.labels.mean())
     will_do = clips.labels[index] == 0
-    if rng.random() >= (1.0 if will_do else _BAD_REPLAYED):
+    if not will_do and rng.random() >= _BAD_REPLAYED:
         return None
-    wanted = will_do and rng.random() < good + (1.0 - good) * _BAD_REPLAYED
+    wanted = will_do and rng.random() < _STAY_GOOD
     held = rng.random() < replay.HELD
     step, (least, most) = len(sight.SAMPLED) // frames, sight.GRADED
     for _ in range(_TRIES):
