@@ -159,7 +159,7 @@ def _carry_over(options: argparse.Namespace) -> bool:
     asked_by = "weights" if options.weights else "score.model"
     model = registry.resolve(options.weights or settings.score.model, options.registry, asked_by=asked_by)
     kept = True
-    for seed in options.seed:
+    for seed in options.seed or [1]:
         found = carryover_check.check(
             options.cine, model, settings.cache(), contrast_from=options.contrast_from, seed=seed, device=options.device
         )
@@ -304,7 +304,7 @@ def _add_carry_over(commands: _Parser) -> None:
         "--contrast-from", type=int, default=15, metavar="N", help="no frame before this one shows contrast (default 15)"
     )
     added.add_argument(
-        "--seed", type=simulate.whole(0), nargs="+", default=[1], help="of motion, noise and variants (default 1)"
+        "--seed", type=simulate.whole(0), action="append", help="of motion, noise and variants (default 1); may be given again"
     )
     added.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     added.set_defaults(does=_carry_over)

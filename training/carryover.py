@@ -5,7 +5,7 @@ these trains or chooses anything.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -67,6 +67,7 @@ class Variant:
 
 
 _PLAIN: Final = Variant()
+_SEEDS_APART: Final = 100  # so that no two draws share a variant's noise
 _SINGLE: Final = (
     _PLAIN,
     *(Variant(gamma=value) for value in (0.75, 1.33)),
@@ -179,11 +180,11 @@ def variants(spec: FrameSpec, frames: int, contrast_from: int, seed: int) -> tup
             crop=float(rng.uniform(0.0, 0.06)),
             rotate_deg=float(rng.uniform(-5.0, 5.0)),
             shift=int(rng.integers(-early, late + 1)),
-            seed=seed + number,
+            seed=_SEEDS_APART * seed + number,
         )
         for number in range(COUNT - len(_SINGLE) - len(ends))
     ]
-    return *_SINGLE, *ends, *mixed
+    return *(replace(one, seed=_SEEDS_APART * seed + COUNT) if one.noise else one for one in _SINGLE), *ends, *mixed
 
 
 def sampled(cine: Frames, variant: Variant, spec: FrameSpec) -> Frames:

@@ -5,6 +5,7 @@ Random numbers are no part of it: every step draws its own from (seed, step).
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Final
 
 import torch
@@ -66,7 +67,7 @@ def resume(folder: Path, state: State) -> None:
         if state.average is not None:
             state.average.load_state_dict(values["average"])
         state.optimiser.load_state_dict(values["optimiser"])
-    except (RuntimeError, KeyError, EOFError, ValueError) as error:
+    except (RuntimeError, KeyError, EOFError, ValueError, TypeError, UnpicklingError) as error:
         raise ConfigError(f"{path}: no checkpoint of this recipe; remove it to begin anew") from error
     state.step, state.best_auc, state.best_step = values["step"], values["best_auc"], values["best_step"]
 

@@ -69,8 +69,9 @@ def last_of_network(results: Sequence[Result]) -> list[tuple[Result, bool]]:
 
 
 def spread(results: Sequence[Result], name: str, part: str) -> tuple[float, float, int]:
-    """The lowest and highest AUC of the seeds of a recipe and start (`Result.name`) on a part, and how many there are."""
-    aucs = [r.metrics[part]["auc"] for r in results if r.name == name and part in r.metrics]
+    """The lowest and highest AUC of the seeds of a recipe and start (`Result.name`) on the same clips, and their number."""
+    named = [r for r in ordered(results) if r.name == name and part in r.parts]
+    aucs = [r.metrics[part]["auc"] for r in named if same_clips([named[0].parts[part], r.parts[part]])]
     return min(aucs), max(aucs), len(aucs)
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 import torch
 
+from dicomqc.core.errors import ConfigError
 from training import report
 from training import run as runs
 from training.clock import Clock
@@ -38,7 +39,13 @@ class Entry:
 
 
 def entries(recipes: Sequence[Path], seeds: int, many: Sequence[str]) -> list[Entry]:
-    """Every recipe once, in the order given; then those whose names are in `many` again, up to `seeds` times in all."""
+    """Every recipe once, in the order given; then those whose names are in `many` again, up to `seeds` times in all.
+
+    Raises ConfigError for a name in `many` that none of the recipes has.
+    """
+    unknown = sorted(set(many) - {recipe.stem for recipe in recipes})
+    if seeds > 1 and unknown:
+        raise ConfigError(f"many: there is no recipe {', '.join(unknown)} among {', '.join(r.stem for r in recipes)}")
     first = [Entry(recipe=recipe, fit_seed=1) for recipe in recipes]
     return first + [Entry(recipe=r, fit_seed=s) for s in range(2, seeds + 1) for r in recipes if r.stem in many]
 

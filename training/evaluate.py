@@ -58,8 +58,9 @@ def evaluate(run: Run, workers: int, say: Say, *, device: torch.device, independ
     found: dict[str, object] = {**frozen, **{name: figures(part, frozen, run.seed) for name, part in parts.items()}}
     of_last = list(parts.values())[-1]
     if run.manifest is None:
-        found["unseen_auc_by_kind"] = _auc_by_kind(of_last)
         found["unseen_seed"] = run.unseen_seed
+    if "unseen" in parts:
+        found["unseen_auc_by_kind"] = _auc_by_kind(of_last)
     if distributed.world().first:
         predictions.write(run.folder / PREDICTIONS, parts)
         _write_examples(run.folder / EXAMPLES, last, shown, of_last, frozen["threshold"])

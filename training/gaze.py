@@ -79,7 +79,7 @@ def aucs(
 def untrained(recipe: Recipe, clips: Clips, indices: Sequence[int], *, seed: int, device: torch.device) -> nn.Module:
     """A network of fresh weights, its batch norm set on some of the clips, so that its maps have the usual range."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(seed % loop.SEEDS)
         model = network.build(recipe.model, 0.0)
         network.initialise(model, recipe.model)
     model = model.to(device)

@@ -34,6 +34,7 @@ from training.schedule import Step
 _CPU: Final = torch.device("cpu")
 _LONGEST_GRADIENT: Final = 5.0
 _NORM_BATCH: Final = 8
+SEEDS: Final = 2**63  # torch takes no larger ones
 BATCH: Final = 8  # clips that are scored at once
 
 
@@ -83,7 +84,7 @@ def fit(
     Raises `Diverged` where the loss is no number, and `Paused` after a checkpoint where the clock is over.
     """
     torch.set_num_threads(recipe.threads)
-    torch.manual_seed(seed)
+    torch.manual_seed(seed % SEEDS)
     run = _of(recipe, clips, np.asarray(train, dtype=np.int64), tuple(validation), seed, device, start)
     state = _begin(run)
     checkpoint.resume(folder, state)
@@ -234,7 +235,7 @@ def _step(run: Fit, state: State, step: Step) -> float:
 
 def _pass(run: Fit, state: State, batch: Batch, number: int, share: float, arithmetic: Wanted) -> tuple[float, float]:
     """The loss of a batch and the norm of its gradient, which is then no longer than allowed."""
-    torch.manual_seed(run.seed * 1_000_003 + number + 7_919 * distributed.world().rank)
+    torch.manual_seed((run.seed * 1_000_003 + number + 7_919 * distributed.world().rank) % SEEDS)
     state.optimiser.zero_grad(set_to_none=True)
     total = _gradients(run, state, batch, share, arithmetic)
     return total, float(nn.utils.clip_grad_norm_(state.model.parameters(), _LONGEST_GRADIENT))

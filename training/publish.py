@@ -90,6 +90,8 @@ def _training(run: Run) -> dict[str, Any]:
             "recipe": one.recipe.to_json(),
             "seed": one.seed,
             "fit_seed": one.fit_seed,
+            "simulated": one.manifest is None,
+            **({"unseen_seed": one.unseen_seed} if one.manifest is None else {}),
             "weights_sha256": published.sha256(one.folder / WEIGHTS),
         }
         for one in since

@@ -14,7 +14,7 @@ from training.run import EXAMPLES, FIT, METRICS, PREDICTIONS, SANITY, SPLITS, TA
 
 INDEPENDENT: Final = ("independent", "unseen")
 _FEWEST_PASSES: Final = 10  # ours: a run of one pass says nothing of its model
-_NOT_THE_PAPERS: Final = ("replay", "blank", "kind_loss", "sight_loss", "ema", "blend")
+_NOT_THE_PAPERS: Final = ("replay", "blank", "kind_loss", "sight_loss", "ema", "blend", "calibrate")
 _NOT_ITS_CHANGES: Final = ("clutter", "local", "noise", "scale", "translate", "log_gamma", "log_contrast", "brightness")
 
 
@@ -49,7 +49,8 @@ class Result:
     @property
     def name(self) -> str:
         """What the runs share that differ in nothing but the seed: the recipe's name, and the start where there is one."""
-        return f"{self.recipe.name} from {self.init}" if self.init else self.recipe.name
+        less = "".join(f" {one}" for one in _left_out(self))
+        return f"{self.recipe.name} from {self.init}{less}" if self.init else f"{self.recipe.name}{less}"
 
     @property
     def network(self) -> str:
@@ -128,8 +129,9 @@ def cuts(result: Result) -> list[str]:
         found.append(f"learning rate {recipe.learning_rate:g}, weight decay {recipe.weight_decay:g}")
     if any(phase.batch != batch for phase in recipe.phases):
         found.append(f"batches of {', '.join(str(phase.batch) for phase in recipe.phases)} instead of {batch}")
-    seen = len(recipe.spec.frame_numbers()), recipe.spec.size
-    if recipe.spec.size != zoo.ARCHITECTURES[recipe.model].spec.size or any((p.frames, p.size) != seen for p in recipe.phases):
+    whole = zoo.ARCHITECTURES[recipe.model].spec
+    seen = len(whole.frame_numbers()), whole.size
+    if recipe.spec != whole or any((phase.frames, phase.size) != seen for phase in recipe.phases):
         found.append("other frames or sizes than the paper's")
     found += [*_taught_otherwise(recipe), *_less_taught(result)]
     return [f"{result.model}: {', '.join(found)}"] if found else []

@@ -4,11 +4,11 @@ import csv
 import hashlib
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import registry as published
@@ -99,7 +99,7 @@ class Run:
         made = splits.split(clips, self.seed, self.recipe.shares)
         if (self.folder / SPLITS).exists():
             kept = files.read_json(self.folder / SPLITS)
-            changed = [n for n, part in made.parts().items() if kept[n]["sha256"] != splits.digest(clips.patients, part)]
+            changed = [n for n, part in made.parts().items() if kept[n]["sha256"] != splits.digest(clips, part)]
             # Another code or a file that went missing: what was trained on must not become a test.
             if changed:
                 raise ConfigError(f"{self.folder}: {' and '.join(changed)} are not the clips that this run began with")
@@ -114,14 +114,19 @@ class Run:
             clips = sources.from_files(
                 admitted.entries, self.recipe.spec, self.cache, margin=self.recipe.margin, workers=workers, progress=progress
             )
+        why = dict(clips.refused)
         damaged = [
-            LeftOut(path=entry.path, line=entry.line, reason=reason, detail="found while decoding")
-            for entry, reason in ((admitted.entries[place], reason) for place, reason in clips.refused)
+            LeftOut(path=entry.path, line=entry.line, reason=why[place], detail="found while decoding")
+            for place, entry in enumerate(admitted.entries)
+            if place in why
         ]
         self._left_out(name, [*admitted.left_out, *damaged], say)
+        places = [place for place in range(len(admitted.entries)) if place not in why]
+        kept = [admitted.entries[place] for place in places]
+        manifest.check_pictures(path, kept, clips.pixels)
         if name == "cohort":
-            labels, patients = [e.label for e in admitted.entries], [e.patient for e in admitted.entries]
-            table = table1.table(labels, patients, admitted.persons)
+            persons = [admitted.persons[place] for place in places]
+            table = table1.table([entry.label for entry in kept], [entry.patient for entry in kept], persons)
             files.write_json(self.folder / TABLE_1, table)
         return clips
 
@@ -229,6 +234,11 @@ def _lineage(reference: str, registry: Path) -> Iterator[Card]:
         reference = str(card.training.get("init", ""))
 
 
+def _simulated(card: Card) -> list[Mapping[str, Any]]:
+    """The runs before the published one that were on simulated cines; the first cards told of no others."""
+    return [one for one in card.training.get("earlier", ()) if one.get("simulated", True)]
+
+
 def known_seeds(reference: str, registry: Path) -> set[int]:
     """The seeds of the simulated cohorts that published weights were fitted or evaluated on, and those that they began from."""
     found: set[int] = set()
@@ -236,7 +246,7 @@ def known_seeds(reference: str, registry: Path) -> set[int]:
         # Only simulated cohorts have an unseen one; the seed of others says nothing of patients.
         if "unseen_seed" in card.metrics:
             found |= {int(card.training["seed"]), int(card.metrics["unseen_seed"])}
-        found |= {int(one["seed"]) for one in card.training.get("earlier", ())}
+        found |= {int(one[seed]) for one in _simulated(card) for seed in ("seed", "unseen_seed") if seed in one}
     return found
 
 
@@ -249,7 +259,7 @@ def fitted(reference: str, registry: Path) -> list[tuple[int, object]]:
     for card in _lineage(reference, registry):
         if "unseen_seed" in card.metrics:
             found.append((int(card.training["seed"]), card.training.get("splits")))
-        found += [(int(one["seed"]), None) for one in card.training.get("earlier", ())]
+        found += [(int(one["seed"]), None) for one in _simulated(card)]
     return found
 
 
@@ -260,7 +270,7 @@ def record_split(run: Run, clips: Clips, split: Split) -> None:
             "clips": len(indices),
             "patients": len({clips.patients[i] for i in indices}),
             "unsatisfactory": int(sum(clips.labels[i] for i in indices)),
-            "sha256": splits.digest(clips.patients, indices),
+            "sha256": splits.digest(clips, indices),
         }
         for name, indices in split.parts().items()
     }

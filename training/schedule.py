@@ -46,7 +46,8 @@ def rate(recipe: Recipe, step: Step, total: int) -> float:
     if recipe.schedule == "paper":
         # torch's StepLR, by epochs.
         return recipe.learning_rate * recipe.gamma ** (step.epoch // recipe.step_epochs)
-    progress = step.number / (recipe.rate_steps or total)
+    # Beyond the steps that the rate is told to fall over, it stays at its last share.
+    progress = min(step.number / (recipe.rate_steps or total), 1.0)
     if progress < recipe.warmup:
         return recipe.learning_rate * (progress + 0.01) / (recipe.warmup + 0.01)
     falling = 0.5 * (1.0 + math.cos(math.pi * (progress - recipe.warmup) / (1.0 - recipe.warmup)))

@@ -1,5 +1,6 @@
 """The shipped weights tell the one real run from negatives made of its own frames; no pixel of it stays behind."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from tests.support.shared import LEFT_CORONARY, require
 from training import __main__ as program
 from training import carryover, carryover_check
 from training.carryover import Variant
-from training.carryover_check import GAP, Carried
+from training.carryover_check import GAP, Carried, Row
 
 _CONTRAST_FROM = 15  # frames 1 to 14 show none; seen by eye, the tip's first puff is in 16
 _SEEDS = (1, 2, 3)  # of motion, noise and variants: the promise must not hang on one draw
@@ -63,6 +64,25 @@ def test_what_is_scored_is_what_the_node_samples_of_the_run_and_of_a_made_cine_a
     del file.WindowCenter, file.WindowWidth
     file.save_as(tmp_path / "made.dcm", enforce_file_format=True)
     assert np.array_equal(sample_cine(tmp_path / "made.dcm", spec).frames, carryover.sampled(made.cine, Variant(), spec))
+
+
+def test_every_draw_that_is_asked_for_is_shown_and_one_broken_promise_is_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], found: Carried
+) -> None:
+    wrong = replace(found, rows=(replace(found.rows[0], logits=(9.0,) * 20, misses=20), *found.rows[1:]))
+    right = replace(found, rows=tuple(_sure(row) for row in found.rows))
+    draws = {1: right, 2: wrong, 3: right}
+    monkeypatch.setattr(carryover_check, "check", lambda *_, seed, **__: draws[seed])
+    assert program.main(["carry-over", "run.dcm"]) == 0
+    assert capsys.readouterr().out.count("the promise is kept") == 1
+    assert program.main(["carry-over", "--seed", "1", "--seed", "2", "--seed", "3", "run.dcm"]) == 1
+    shown = capsys.readouterr().out
+    assert [shown.count(says) for says in ("seed 1\n", "seed 2\n", "seed 3\n", "is kept", "is broken")] == [1, 1, 1, 2, 1]
+
+
+def _sure(row: Row) -> Row:
+    sign = 1.0 if row.wanted is Outcome.UNSATISFACTORY else -1.0
+    return replace(row, logits=(5.0 * sign,) * 20, misses=0)
 
 
 def test_a_run_that_begins_with_contrast_or_is_no_cine_is_a_sentence_and_exit_code_2(

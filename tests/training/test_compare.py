@@ -177,6 +177,16 @@ def test_runs_of_one_recipe_and_seed_from_starts_of_one_name_are_told_apart(tmp_
     assert [one.name for one in found] == ["like from a/x3d", "like from b/x3d"]
 
 
+def test_a_run_without_a_kind_is_no_seed_of_the_full_one_and_other_clips_are_no_seed_either(runs: list[Path]) -> None:
+    full = results.read(runs[0])
+    less = replace(full, seed=9, without_kind="graft", metrics={"test": {**full.metrics["test"], "auc": 0.1}})
+    assert less.name == f"{full.name} trained without graft"
+    part = full.parts["test"]
+    elsewhere = replace(full, seed=8, parts={"test": replace(part, clips=tuple(f"{one}x" for one in part.clips))})
+    assert compare.spread([full, less, elsewhere], full.name, "test")[2] == 1
+    assert compare.spread([full, replace(full, seed=7)], full.name, "test")[2] == 2
+
+
 _MORE = {"replay": 0.15, "blank": 0.04, "kind_loss": 0.3, "sight_loss": 2.0, "validate_epochs": 0, "augment": {"local": 0.5}}
 
 
@@ -185,7 +195,12 @@ _MORE = {"replay": 0.15, "blank": 0.04, "kind_loss": 0.3, "sight_loss": 2.0, "va
     [
         (_MORE, "replay 0.15, blank 0.04, kind_loss 0.3, sight_loss 2, augment local 0.5, no best epoch by validation is kept"),
         ({"ema": 0.9, "reestimate_clips": 8}, "ema 0.9"),
+        ({"calibrate": True}, "calibrate 1"),
         ({"step_epochs": 10}, "another schedule than the paper's"),
+        (
+            {"spec": {"step": 4}, "phases": [{"frames": 8, "size": 160, "epochs": 105, "batch": 64}]},
+            "other frames or sizes than the paper's",
+        ),
         ({"phases": [{"frames": 8, "size": 112, "epochs": 105, "batch": 64}]}, "other frames or sizes than the paper's"),
         (
             {"spec": {"size": 112}, "phases": [{"frames": 16, "size": 112, "epochs": 105, "batch": 64}]},

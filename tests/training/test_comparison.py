@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from dicomqc.core.errors import ConfigError
 from training import comparison
 from training.clock import Clock, Paused
 from training.comparison import Entry
@@ -69,6 +70,8 @@ def test_every_recipe_comes_once_before_any_comes_again() -> None:
     found = comparison.entries([one, two], 3, ["x3d_s"])
     assert [(e.recipe, e.fit_seed) for e in found] == [(one, 1), (two, 1), (one, 2), (one, 3)]
     assert Entry(recipe=two, fit_seed=1).folder(Path("out")) == Path("out/resnet18-2d-1")
+    with pytest.raises(ConfigError, match="many: there is no recipe x3ds among x3d_s, resnet18_2d"):
+        comparison.entries([one, two], 3, ["x3ds"])
 
 
 def test_stopped_by_the_clock_at_every_step_it_ends_with_the_same_weights(tmp_path: Path, recipe: Path, straight: Path) -> None:

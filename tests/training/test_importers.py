@@ -119,3 +119,29 @@ def test_a_folder_without_anything_known_and_an_unknown_label_are_refused(tmp_pa
     (tmp_path / "reviews.csv").write_text("sop_instance_uid,label\n1,maybe\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"reviews\.csv line 2: the label 'maybe'"):
         _run("reviews", tmp_path, tmp_path)
+
+
+def test_a_cine_reviewed_twice_is_taken_once_and_two_opinions_of_it_are_refused(tmp_path: Path) -> None:
+    held = tmp_path / "spool.dcm"
+    held.write_bytes(b"x")
+    (tmp_path / "export.csv").write_text(f"sop_instance_uid,path\n1.2.3,{held}\n", encoding="utf-8")
+    twice = "sop_instance_uid,label\n1.2.3,satisfactory\n1.2.3,Satisfactory\n"
+    (tmp_path / "reviews.csv").write_text(twice, encoding="utf-8")
+    rows, said = _run("reviews", tmp_path, tmp_path)
+    assert [row["label"] for row in rows] == ["satisfactory"]
+    assert "left out: 1 reviews that say the same again" in said
+    (tmp_path / "reviews.csv").write_text(f"{twice}1.2.3,unsatisfactory\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="line 4: the cine of line 2 again, with another label"):
+        _run("reviews", tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "category"),
+    [("normal", "normal"), ("Bad-Quality", "bad quality"), ("1_normal_RCA", "normal"), ("abnormal", ""), ("not-normal", "")],
+)
+def test_a_category_is_a_word_of_the_folders_name(tmp_path: Path, name: str, category: str) -> None:
+    _npz(tmp_path / "main" / name / "s1" / "RCA" / "1.npz", 1)
+    _npz(tmp_path / "main" / "bad quality" / "s2" / "RCA" / "1.npz", 2)
+    rows, said = _run("coronary-dominance", tmp_path / "main", tmp_path)
+    assert sorted(row["kind"] for row in rows) == sorted(filter(None, ["bad quality", category]))
+    assert ("left out: 1 views of the category unknown" in said) == (not category)

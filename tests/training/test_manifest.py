@@ -1,4 +1,5 @@
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -6,8 +7,11 @@ import pytest
 from dicomqc.core.errors import ConfigError
 from dicomqc.phantom import cohort, files, sight
 from dicomqc.sample.spec import X3D_S
+from training import run as runs
 from training.data import headers, manifest, sources, table1
 from training.data.manifest import Label
+
+_RECIPE = Path(__file__).resolve().parents[2] / "config" / "training" / "refresh.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +105,38 @@ def test_a_path_twice_and_a_patient_in_two_splits_are_refused(folder: Path, tmp_
     rows = [{"path": str(folder / row["path"]), "label": row["label"]} for row in _rows(folder)]
     with pytest.raises(ConfigError, match="line 7: the same path as line 2"):
         manifest.read(_write(tmp_path / "twice.csv", [*rows, rows[0]]))
+    folder_again = f"{folder}/../{folder.name}/"
+    other = {**rows[0], "path": rows[0]["path"].replace(f"{folder}/", folder_again)}
+    with pytest.raises(ConfigError, match="line 7: the same path as line 2"):
+        manifest.read(_write(tmp_path / "twice.csv", [*rows, other]))
     for row, split in zip(rows, ("train", "test", "", "", ""), strict=True):
         row |= {"patient_id": "7", "split": split}
     with pytest.raises(ConfigError, match="line 3: its patient is in train by line 2 and in test here"):
         manifest.read(_write(tmp_path / "splits.csv", rows))
+
+
+def test_a_line_is_counted_as_an_editor_does(folder: Path, tmp_path: Path) -> None:
+    good = f"{folder / _rows(folder)[0]['path']},satisfactory"
+    (tmp_path / "m.csv").write_text(f'path,label,reason\n{good},"two\nlines"\n\ngone.dcm,satisfactory,\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match="line 5: there is no file"):
+        manifest.read(tmp_path / "m.csv")
+
+
+def test_table_1_has_no_cine_that_was_left_out_and_one_picture_has_one_label(folder: Path, tmp_path: Path) -> None:
+    rows = [{"path": str(folder / row["path"]), "label": row["label"]} for row in _rows(folder)[:4]]
+    whole = Path(rows[0]["path"]).read_bytes()
+    (tmp_path / "cut.dcm").write_bytes(whole[: len(whole) // 2])
+    path = _write(tmp_path / "m.csv", [*rows, {"path": str(tmp_path / "cut.dcm"), "label": "satisfactory"}])
+    run = runs.create(tmp_path / "run", _RECIPE, 1, cines=path)
+    clips = run.read(path, "cohort", 1, lambda _: None)
+    assert (len(clips.labels), len(clips.refused)) == (4, 1)
+    table = json.loads((tmp_path / "run" / runs.TABLE_1).read_text(encoding="utf-8"))
+    assert sum(column["clips"] for column in table.values() if isinstance(column, dict) and "clips" in column) == 4
+    (tmp_path / "copy.dcm").write_bytes(whole)
+    opposite = next(one for one in ("satisfactory", "unsatisfactory") if one != rows[0]["label"])
+    path = _write(tmp_path / "m.csv", [*rows, {"path": str(tmp_path / "copy.dcm"), "label": opposite}])
+    with pytest.raises(ConfigError, match=f"line 6: the same pictures as line 2, which is {rows[0]['label']}"):
+        run.read(path, "cohort", 1, lambda _: None)
 
 
 def test_a_patient_in_two_splits_is_found_by_the_headers_too(folder: Path, tmp_path: Path) -> None:

@@ -247,9 +247,16 @@ def test_a_full_disk_is_said_and_keeps_the_last_checkpoint(recipe_file: Path, tm
 @pytest.mark.usefixtures("small")
 def test_a_foreign_or_torn_checkpoint_is_refused_by_name(recipe_file: Path, tmp_path: Path) -> None:
     recipe = _paper(load(recipe_file), 1)
-    (tmp_path / checkpoint.CHECKPOINT).write_bytes(b"")
-    with pytest.raises(ConfigError, match="no checkpoint of this recipe"):
-        loop.fit(recipe, _clips(recipe), range(12), tmp_path, seed=1)
+    for torn in (b"", b"no checkpoint at all", b"\x80\x02}q\x00garbage"):
+        (tmp_path / checkpoint.CHECKPOINT).write_bytes(torn)
+        with pytest.raises(ConfigError, match="no checkpoint of this recipe"):
+            loop.fit(recipe, _clips(recipe), range(12), tmp_path, seed=1)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_seed_may_be_as_long_as_a_date_and_a_time(recipe_file: Path, tmp_path: Path) -> None:
+    recipe = _paper(load(recipe_file), 1)
+    loop.fit(recipe, _clips(recipe), range(12), tmp_path, seed=20261126123456)
 
 
 @pytest.mark.usefixtures("small")

@@ -5,6 +5,7 @@ Frames that are no DICOM are written as DICOM beside the manifest, so that train
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -92,7 +93,8 @@ def _dominance(asked: Import, skipped: Counter[str]) -> Iterator[Entry]:
 
 def _by_folder(where: Path) -> str:
     names = [part.lower().replace("_", " ").replace("-", " ") for part in where.parts[:-1]]
-    return next((category for category in DOMINANCE_LABELS for name in names if category in name), "")
+    # As words, so that "abnormal" and "not normal" are no "normal".
+    return next((one for one in DOMINANCE_LABELS for name in names if re.search(rf"(?<!not )(?<!non )\b{one}\b", name)), "")
 
 
 def _by_flags(found: Mapping[str, NDArray[np.generic]]) -> str:
@@ -157,11 +159,19 @@ def _reviews(asked: Import, skipped: Counter[str]) -> Iterator[Entry]:
         rows = list(csv.DictReader(handle))
     if rows and not {"sop_instance_uid", "label"} <= set(rows[0]):
         raise ConfigError("reviews.csv: the columns sop_instance_uid and label are needed")
+    first: dict[str, tuple[int, str]] = {}
     for line, row in enumerate(rows, start=2):
         label = (row["label"] or "").strip().lower()
         if label not in set(Label):
             raise ConfigError(f"reviews.csv line {line}: the label {label!r} is neither satisfactory nor unsatisfactory")
-        path = paths.get((row["sop_instance_uid"] or "").strip())
+        uid = (row["sop_instance_uid"] or "").strip()
+        earlier, said = first.setdefault(uid, (line, label))
+        if said != label:
+            raise ConfigError(f"reviews.csv line {line}: the cine of line {earlier} again, with another label")
+        if earlier != line:
+            skipped["reviews that say the same again"] += 1
+            continue
+        path = paths.get(uid)
         if path is None or not path.is_file():
             skipped["reviewed cines whose bytes the node does not hold"] += 1
             continue

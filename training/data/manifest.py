@@ -75,17 +75,18 @@ def read(manifest: Path) -> tuple[Entry, ...]:
     """The entries of a CSV; paths are relative to its folder. Raises ConfigError naming file, lines and rules."""
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as handle:
-            rows = list(csv.DictReader(handle, strict=True))
-            names = set(rows[0]) if rows else set()
+            reader = csv.DictReader(handle, strict=True)
+            # Of a row that holds line breaks the last line, which is where the reader stands.
+            numbered = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{manifest.name}: not CSV in UTF-8 ({type(error).__name__})") from error
-    if not rows:
+    if not numbered:
         raise ConfigError(f"{manifest.name}: no rows; a header line with path and label, then one line per cine")
     for column in ("path", "label"):
-        if column not in names:
+        if column not in numbered[0][1]:
             raise ConfigError(f"{manifest.name}: there is no column {column}")
-    entries = [_entry(manifest, line, row) for line, row in enumerate(rows, start=2)]
-    _refuse(manifest, [problem for entry, row in zip(entries, rows, strict=True) for problem in _problems(entry, row)])
+    entries = [_entry(manifest, line, row) for line, row in numbered]
+    _refuse(manifest, [found for entry, (_, row) in zip(entries, numbered, strict=True) for found in _problems(entry, row)])
     _refuse(manifest, [*_duplicates(entries), *_two_splits(entries)])
     return tuple(entries)
 
@@ -126,9 +127,9 @@ def _problems(entry: Entry, row: dict[str, str | None]) -> Iterator[str]:
 def _duplicates(entries: Sequence[Entry]) -> Iterator[str]:
     first: dict[Path, int] = {}
     for entry in entries:
-        if entry.path in first:
-            yield f"line {entry.line}: the same path as line {first[entry.path]}"
-        first.setdefault(entry.path, entry.line)
+        line = first.setdefault(entry.path.resolve(), entry.line)
+        if line != entry.line:
+            yield f"line {entry.line}: the same path as line {line}"
 
 
 def _two_splits(entries: Sequence[Entry]) -> Iterator[str]:
@@ -167,6 +168,17 @@ def admit(manifest: Path, entries: Sequence[Entry], spec: FrameSpec) -> Cohort:
     _refuse(manifest, list(_two_splits(kept)))
     check_classes(manifest.name, kept, left_out)
     return Cohort(entries=tuple(kept), persons=tuple(persons), left_out=tuple(left_out), studies_as_patients=by_study)
+
+
+def check_pictures(manifest: Path, entries: Sequence[Entry], pixels: Sequence[str]) -> None:
+    """Raise ConfigError where entries with the same `pixels` (digests, one an entry) have different labels."""
+    first: dict[str, Entry] = {}
+    problems = []
+    for entry, digest in zip(entries, pixels, strict=True):
+        other = first.setdefault(digest, entry)
+        if other.label is not entry.label:
+            problems.append(f"line {entry.line}: the same pictures as line {other.line}, which is {other.label.value}")
+    _refuse(manifest, problems)
 
 
 def check_classes(name: str, entries: Sequence[Entry], left_out: Sequence[LeftOut]) -> None:

@@ -189,7 +189,8 @@ def _exchange(
     part[:] = where[: len(part)]
 
 
-def digest(patients: Sequence[str], indices: Sequence[int]) -> str:
-    """Hex SHA-256 of one part: which clips of which patients it holds."""
-    lines = "\n".join(f"{index} {patients[index]}" for index in indices)
+def digest(clips: Clips, indices: Sequence[int]) -> str:
+    """Hex SHA-256 of one part: which clips of which patients it holds, by their ids and pixels, and how they are labelled."""
+    pixels = clips.pixels or ("",) * len(clips.labels)
+    lines = "\n".join(f"{i} {clips.name(i)} {clips.patients[i]} {clips.labels[i]:g} {pixels[i]}" for i in indices)
     return hashlib.sha256(lines.encode()).hexdigest()

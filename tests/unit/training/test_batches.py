@@ -78,18 +78,26 @@ def test_a_replay_is_labelled_by_what_is_seen_in_it_and_a_graft_stays_one_that_w
 def test_neither_that_a_clip_is_a_replay_nor_that_it_is_held_says_anything_of_its_label(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe, clips = _recipe(tmp_path, "replay: 0.999"), _clips()
-    rng = np.random.default_rng(2)
+    """Runs fill before, in the middle of and late in the sampled frames; of the others half are grafts, half fill a little."""
+    fills = [(0.0,) * late + (0.9,) * (16 - late) for late in (0, 2, 5, 8)]
+    clips = replace(
+        _clips(), visible=tuple(fills[n // 2 % 4] if n % 2 == 0 else ((), (0.3,) * 16)[n // 2 % 2] for n in range(_COUNT))
+    )
+    clips = replace(clips, kinds=tuple("graft" if not seen else "coronary" for seen in clips.visible))
+    monkeypatch.setattr(batches, "augment", lambda drawn, *_: drawn[:, :, :1, :1].float())
+    monkeypatch.setattr(replay, "sway", lambda frames, _: frames)
+    recipe, rng = _recipe(tmp_path, "replay: 0.4"), np.random.default_rng(2)
+    shares = []
     for held in (0.0, 1.0):
         monkeypatch.setattr(replay, "HELD", held)
-        labels: list[float] = []
-        for _ in range(12):
-            made = batches.make(
-                recipe, clips, np.arange(_COUNT), recipe.phases[0], kinds=_KINDS, rng=rng, device=torch.device("cpu")
-            )
-            labels += made.targets[made.kinds == NO_KIND].tolist()
-        assert len(labels) > 200
-        assert 0.4 < np.mean(labels) < 0.6, held
+        made = [
+            batches.make(recipe, clips, np.arange(_COUNT), recipe.phases[0], kinds=_KINDS, rng=rng, device=torch.device("cpu"))
+            for _ in range(80)
+        ]
+        targets, replayed = torch.cat([one.targets for one in made]), torch.cat([one.kinds == NO_KIND for one in made])
+        assert int(replayed.sum()) > 700
+        shares += [float(targets[replayed].mean()), float(targets[~replayed].mean())]
+    assert max(shares) - min(shares) < 0.1, shares
 
 
 def test_a_replay_whose_label_would_not_be_clear_is_none(tmp_path: Path) -> None:

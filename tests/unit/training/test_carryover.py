@@ -114,6 +114,15 @@ def test_twenty_variants_reach_every_mild_end() -> None:
     assert carryover.variants(X3D_S, 75, _FIRST, 2)[-1] != variants[-1]
 
 
+def test_another_draw_shares_no_noise_and_no_mixture() -> None:
+    one, other = (carryover.variants(X3D_S, 75, _FIRST, seed) for seed in (1, 2))
+    noisy = [{(v.noise, v.seed) for v in draw if v.noise} for draw in (one, other)]
+    assert not noisy[0] & noisy[1]
+    assert not {seed for _, seed in noisy[0]} & {seed for _, seed in noisy[1]}
+    # What is the same in every draw has no chance in it.
+    assert all(v.noise == 0.0 for v in {*one} & {*other})
+
+
 @pytest.mark.parametrize(
     ("frames", "contrast_from", "shifts"), [(75, 15, (-8, 8)), (75, 26, (-4, 8)), (50, 15, (-8, 3)), (47, 60, (0, 0))]
 )

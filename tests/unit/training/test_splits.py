@@ -130,8 +130,12 @@ def test_too_few_patients_or_a_class_that_does_not_reach_a_part_are_refused() ->
 
 
 def test_the_digest_changes_with_the_members() -> None:
-    patients = [f"p{n // 4}" for n in range(400)]
-    assert splits.digest(patients, (1, 2)) != splits.digest(patients, (1, 3))
+    clips = _clips()
+    known = splits.digest(clips, (1, 2))
+    assert known == splits.digest(_clips(), (1, 2)) != splits.digest(clips, (1, 3))
+    # A file that was exchanged behind its path, and one that was labelled anew, is another clip.
+    assert splits.digest(replace(clips, pixels=tuple(f"{n}x" for n in range(400))), (1, 2)) != known
+    assert splits.digest(replace(clips, labels=1.0 - clips.labels), (1, 2)) != known
 
 
 def test_other_shares_are_kept_to() -> None:
