@@ -114,19 +114,16 @@ class Run:
             clips = sources.from_files(
                 admitted.entries, self.recipe.spec, self.cache, margin=self.recipe.margin, workers=workers, progress=progress
             )
-        why = dict(clips.refused)
         damaged = [
-            LeftOut(path=entry.path, line=entry.line, reason=why[place], detail="found while decoding")
-            for place, entry in enumerate(admitted.entries)
-            if place in why
+            LeftOut(path=entry.path, line=entry.line, reason=reason, detail="found while decoding")
+            for entry, reason in ((admitted.entries[place], reason) for place, reason in clips.refused)
         ]
         self._left_out(name, [*admitted.left_out, *damaged], say)
-        places = [place for place in range(len(admitted.entries)) if place not in why]
-        kept = [admitted.entries[place] for place in places]
-        manifest.check_pictures(path, kept, clips.pixels)
+        kept = sorted(set(range(len(admitted.entries))) - dict(clips.refused).keys())
+        entries, persons = [admitted.entries[place] for place in kept], [admitted.persons[place] for place in kept]
+        manifest.check_pictures(path, entries, clips.pixels)
         if name == "cohort":
-            persons = [admitted.persons[place] for place in places]
-            table = table1.table([entry.label for entry in kept], [entry.patient for entry in kept], persons)
+            table = table1.table([entry.label for entry in entries], [entry.patient for entry in entries], persons)
             files.write_json(self.folder / TABLE_1, table)
         return clips
 

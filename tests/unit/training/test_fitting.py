@@ -1,10 +1,12 @@
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from dicomqc.core.errors import ConfigError
+from training import run as runs
 from training.data.cines import Clips
 from training.data.splits import Split
 from training.fitting import taught
@@ -21,6 +23,18 @@ def _clips() -> Clips:
     kinds = tuple("aorta" if label else "coronary" for label in labels)
     patients = tuple(f"p{n // 3}" for n in range(60))
     return Clips(frames=np.zeros((60, 1, 1, 1), np.uint8), labels=labels, patients=patients, kinds=kinds, margin=0)
+
+
+def test_seeds_of_earlier_runs_are_known_where_they_were_simulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    earlier = [
+        {"seed": 1, "simulated": False},
+        {"seed": 2, "simulated": True, "unseen_seed": 500_000_005},
+        {"seed": 3},  # as the first cards told it
+    ]
+    card = SimpleNamespace(training={"seed": 9, "earlier": earlier}, metrics={})
+    monkeypatch.setattr(runs.published, "resolve", lambda *_: SimpleNamespace(card=card))
+    assert runs.known_seeds("a@1", tmp_path) == {2, 500_000_005, 3}
+    assert [seed for seed, _ in runs.fitted("a@1", tmp_path)] == [2, 3]
 
 
 def _run(count: int, *, fit_seed: int = 1, seed: int = 5) -> Run:
