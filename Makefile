@@ -56,10 +56,9 @@ bench-gpu: $(READY)
 fuzz-decode: $(READY)
 	$(BIN)/python -m tests.benchmarks.fuzz_decode
 
-# On two cores with bf16: 20 minutes to draw the cines, 75 of training, 8 of evaluation.
+# On two cores with bf16: 20 minutes to draw the cines, 50 of training, 8 of evaluation.
 weights: $(READY)
-	$(BIN)/python -m training fit --recipe config/training/x3d_s_demo_first.yaml --seed 20281 --init x3d-s-demo@4.0.0 --run runs/x3d-s-demo-first
-	$(BIN)/python -m training weights --seed 20281 --init runs/x3d-s-demo-first
+	$(BIN)/python -m training weights --seed 20281 --init x3d-s-demo@4.0.0
 
 # torch first and by itself, so that --index-url reaches nothing else; torchvision's own requirement of it is then met.
 $(READY): pyproject.toml $(PINS)

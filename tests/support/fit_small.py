@@ -17,7 +17,7 @@ from training.augment import Strength
 from training.data.cines import Clips
 from training.recipe import Phase, load
 
-_SHIPPED = Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s_demo_first.yaml"
+_SHIPPED = Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s_demo.yaml"
 _STILL = dict.fromkeys(Strength.__slots__, 0.0)
 
 

@@ -19,7 +19,7 @@ from training.augment import Strength
 from training.data.cines import Clips
 from training.recipe import Phase, Recipe, load
 
-_SHIPPED = Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s_demo_first.yaml"
+_SHIPPED = Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s_demo.yaml"
 
 
 def test_weights_are_drawn_to_those_it_began_from_and_other_outputs_stay() -> None:

@@ -23,7 +23,7 @@ from training.data.masks import Masks
 from training.recipe import load
 
 _FOLDER = Path(__file__).resolve().parents[2] / "config" / "training"
-_RECIPE = load(_FOLDER / "x3d_s_demo_first.yaml")
+_RECIPE = load(_FOLDER / "x3d_s_demo.yaml")
 _CPU = torch.device("cpu")
 _SIZE, _COUNT = 32, 24
 
@@ -119,7 +119,7 @@ def test_what_is_removed_elsewhere_spares_the_vessels() -> None:
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made = Architecture(title="small", spec=X3D_S, builder=SmallNetwork)
     monkeypatch.setitem(zoo.ARCHITECTURES, "small", made)  # type: ignore[arg-type]
-    raw = yaml.safe_load((_FOLDER / "x3d_s_demo_first.yaml").read_text(encoding="utf-8"))
+    raw = yaml.safe_load((_FOLDER / "x3d_s_demo.yaml").read_text(encoding="utf-8"))
     raw |= {
         "model": "small",
         "name": "tiny",

@@ -14,7 +14,7 @@ from training.data.cines import Clips
 from training.progress import LOG
 from training.recipe import Phase, load
 
-_SHIPPED = load(Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s_demo_first.yaml")
+_SHIPPED = load(Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s_demo.yaml")
 
 
 def test_x3d_s_learns_sixteen_clips_by_heart_whatever_their_labels(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from training.data.cines import Clips
 from training.data.splits import Split
 from training.recipe import load
 
-_RECIPE = load(Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s_demo_first.yaml")
+_RECIPE = load(Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s_demo.yaml")
 _SIZE = 32
 
 

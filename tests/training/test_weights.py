@@ -26,7 +26,7 @@ from training.precision import Wanted
 from training.progress import LOG
 from training.recipe import Phase, Recipe, load
 
-_SHIPPED = Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s_demo_first.yaml"
+_SHIPPED = Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s_demo.yaml"
 _TINY = {
     "patients": 24,
     "shares": [0.7, 0.15, 0.15],

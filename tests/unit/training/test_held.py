@@ -22,7 +22,7 @@ _CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
-    return load(Path(__file__).resolve().parents[3] / "config" / "training" / "x3d_s_demo_first.yaml")
+    return load(Path(__file__).resolve().parents[3] / "config" / "training" / "x3d_s_demo.yaml")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from dicomqc.sample.spec import X3D_S
 from training.recipe import load, write
 
 _FOLDER = Path(__file__).resolve().parents[3] / "config" / "training"
-_SHIPPED = _FOLDER / "x3d_s_demo_first.yaml"
+_SHIPPED = _FOLDER / "x3d_s_demo.yaml"
 
 
 def test_the_shipped_recipe_is_the_papers_input_and_a_fixed_number_of_steps() -> None:
