@@ -40,7 +40,7 @@ GENERATOR: Final = {
 }
 LIMITS: Final = (
     "Never validated on patients. Not simulated: biplane and rotational runs, children, anomalous coronary origins, "
-    "aneurysms; of devices only a few."
+    "aneurysms; of devices only a few. A run that is one still picture is mostly called unsatisfactory, whatever it shows."
 )
 _GOLDEN_SIZE: Final = 256
 _GOLDEN_SEED: Final = 47
