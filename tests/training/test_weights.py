@@ -256,7 +256,14 @@ def test_a_foreign_or_torn_checkpoint_is_refused_by_name(recipe_file: Path, tmp_
 @pytest.mark.usefixtures("small")
 def test_a_seed_may_be_as_long_as_a_date_and_a_time(recipe_file: Path, tmp_path: Path) -> None:
     recipe = _paper(load(recipe_file), 1)
-    loop.fit(recipe, _clips(recipe), range(12), tmp_path, seed=20261126123456)
+    seeds = {"one": 20261126123456, "again": 20261126123456, "other": 20261126123457}
+    for name in seeds:
+        (tmp_path / name).mkdir()
+    one, again, other = (
+        loop.fit(recipe, _clips(recipe), range(12), tmp_path / name, seed=seed).state_dict() for name, seed in seeds.items()
+    )
+    assert all(torch.equal(value, again[name]) for name, value in one.items())
+    assert any(not torch.equal(value, other[name]) for name, value in one.items())
 
 
 @pytest.mark.usefixtures("small")

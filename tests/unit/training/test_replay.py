@@ -55,6 +55,17 @@ def test_nothing_counts_in_a_run_of_which_nothing_counted() -> None:
         assert all(replay.clip(_numbered(), (), np.random.default_rng(seed), held=held)[1] == 0.0 for seed in range(20))
 
 
+def test_a_held_picture_that_moves_differs_in_every_frame() -> None:
+    rng = np.random.default_rng(1)
+    still = np.repeat(rng.integers(60, 180, (1, 48, 48), dtype=np.uint8), 16, axis=0)
+    made = [replay.clip(still, _SHARES, np.random.default_rng(seed), held=True)[0] for seed in range(60)]
+    way = [np.abs(np.diff(one.astype(int), axis=0)).mean(axis=(1, 2)) for one in made]
+    # Those that stand still have their own noise alone, which is at most 1 in spread.
+    moving = [one for one in way if one.mean() > 1.5]
+    assert 36 <= len(moving) <= 57
+    assert all((one > 0.1).all() for one in moving)
+
+
 def test_a_held_picture_has_noise_of_its_own_in_each_frame_and_moves_but_for_a_fifth() -> None:
     """A column of light on the left half, whose middle tells how far it has moved."""
     still = np.full((16, 80, 80), 40, np.uint8)
