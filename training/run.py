@@ -226,7 +226,7 @@ def ancestry(init: str) -> tuple[str, list[Run]]:
 def _lineage(reference: str, registry: Path) -> Iterator[Card]:
     """The cards of published weights and of those that they began from."""
     while "@" in reference:
-        card = published.resolve(reference, registry).card
+        card = published.card(reference, registry)
         yield card
         reference = str(card.training.get("init", ""))
 

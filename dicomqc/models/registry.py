@@ -1,6 +1,7 @@
 """Model versions on disk: `<name>/<version>/` with weights, card, golden cine and their sums; immutable once written.
 
-Shipped versions are package data; imported ones lie in the node's registry folder. A node pins NAME@VERSION, never "latest".
+Shipped versions are package data; imported ones lie in the node's registry folder. A node pins NAME@VERSION, never "latest". Of
+versions that are shipped no more the card stays, `retired/<name>/<version>.json`: what later weights began from is on record.
 """
 
 import hashlib
@@ -49,7 +50,19 @@ def resolve(reference: str, registry: Path | None, *, asked_by: str = "score.mod
         if (root / name / version).is_dir():
             return read(root / name / version)
     known = ", ".join(f"{f.parent.name}@{f.name}" for f in folders(registry)) or "none"
-    raise ConfigError(f"{asked_by}: there is no {reference}; known: {known}")
+    why = f"{reference} is shipped no more" if _retired(name, version).is_file() else f"there is no {reference}"
+    raise ConfigError(f"{asked_by}: {why}; known: {known}")
+
+
+def card(reference: str, registry: Path | None) -> Card:
+    """The card of NAME@VERSION, also of one that is shipped no more. Raises ConfigError, IntegrityError."""
+    try:
+        return resolve(reference, registry).card
+    except ConfigError:
+        name, _, version = reference.partition("@")
+        if not (_is_name(name) and _is_name(version) and _retired(name, version).is_file()):
+            raise
+        return _card(_retired(name, version))
 
 
 def folders(registry: Path | None) -> list[Path]:
@@ -64,19 +77,22 @@ def folders(registry: Path | None) -> list[Path]:
 
 def read(folder: Path) -> ModelVersion:
     """The version in `folder`, by its card; `verify` says whether its files are whole. Raises IntegrityError (I13)."""
-    path = folder / CARD
+    card = _card(folder / CARD)
+    spec_sha256 = card.spec.digest()
+    ref = ModelRef(name=card.name, version=card.version, weights_sha256=card.weights_sha256, spec_sha256=spec_sha256)
+    return ModelVersion(ref=ref, card=card, folder=folder)
+
+
+def _card(path: Path) -> Card:
     try:
         # A device or a pipe would never end, and a card is a page of text.
         if path.stat().st_size > _MAX_CARD_BYTES or not path.is_file():
             raise ValueError("not a card")
-        card = Card.from_json(json.loads(path.read_text(encoding="utf-8")))
+        return Card.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as error:
         raise IntegrityError(f"{path}: unreadable ({type(error).__name__})", reason="model_file_changed") from error
     except ConfigError as error:
         raise IntegrityError(f"{path}: {error}", reason="model_file_changed") from error
-    spec_sha256 = card.spec.digest()
-    ref = ModelRef(name=card.name, version=card.version, weights_sha256=card.weights_sha256, spec_sha256=spec_sha256)
-    return ModelVersion(ref=ref, card=card, folder=folder)
 
 
 def verify(folder: Path) -> None:
@@ -106,15 +122,16 @@ def verify_files(folder: Path) -> ModelVersion:
 def import_version(source: Path, registry: Path) -> ModelVersion:
     """Copy a published version into the registry, whole or not at all. Raises ConfigError, IntegrityError."""
     version = read(source)
-    check_name(version.card.name, version.card.version)
-    if (shipped() / version.card.name / version.card.version).exists():
+    name, number = version.card.name, version.card.version
+    check_name(name, number)
+    if (shipped() / name / number).exists() or _retired(name, number).exists():
         raise ConfigError(f"{version.ref} is the name of a shipped version, which would hide this one; publish under another")
-    with new_version(registry, version.card.name, version.card.version) as folder:
-        for name in (*FILES, SUMS):
-            if not (source / name).is_file():
-                raise IntegrityError(f"{source / name}: missing", reason="model_file_missing")
-            shutil.copyfile(source / name, folder / name)
-    return read(registry / version.card.name / version.card.version)
+    with new_version(registry, name, number) as folder:
+        for file in (*FILES, SUMS):
+            if not (source / file).is_file():
+                raise IntegrityError(f"{source / file}: missing", reason="model_file_missing")
+            shutil.copyfile(source / file, folder / file)
+    return read(registry / name / number)
 
 
 @contextmanager
@@ -158,6 +175,10 @@ def sha256(path: Path) -> str:
         while chunk := stream.read(_BUFFER_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _retired(name: str, version: str) -> Path:
+    return shipped().with_name("retired") / name / f"{version}.json"
 
 
 def _roots(registry: Path | None) -> list[Path]:

@@ -1,5 +1,6 @@
 """Model versions: immutable, verified, and refused when one byte differs (I13)."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -103,6 +104,20 @@ def test_a_reference_that_is_no_name_is_refused(reference: str, tmp_path: Path) 
 def test_an_unknown_version_is_refused_and_the_known_ones_named(published: ModelVersion) -> None:
     with pytest.raises(ConfigError, match=r"x3d-s-untrained@1\.0\.0"):
         registry.resolve("x3d-s-untrained@2.0.0", published.folder.parents[1])
+
+
+def test_of_a_version_shipped_no_more_the_card_stays_and_the_name_is_taken(
+    copied: ModelVersion, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"score\.model: x3d-s-demo@1\.0\.0 is shipped no more; known: x3d-s-demo@"):
+        registry.resolve("x3d-s-demo@1.0.0", tmp_path)
+    assert registry.card("x3d-s-demo@1.0.0", tmp_path).training["seed"] == 20260
+    with pytest.raises(ConfigError, match="there is no x3d-s-demo@0"):
+        registry.card("x3d-s-demo@0", tmp_path)
+    path = copied.folder / "card.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"name": "x3d-s-demo"}))
+    with pytest.raises(ConfigError, match="is the name of a shipped version"):
+        registry.import_version(copied.folder, tmp_path)
 
 
 def test_weights_that_do_not_fit_the_architecture_are_refused(copied: ModelVersion) -> None:

@@ -149,7 +149,7 @@ def test_a_stream_of_other_patients_is_not_mixed_into_the_same_folder(
 def test_a_seed_that_the_weights_know_is_refused(run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for who, seeds in (
         (("--run", str(run.folder)), (_TAUGHT, run.unseen_seed)),
-        (("--weights", "x3d-s-demo@1.0.0"), (20260, 500020263)),
+        (("--weights", Settings().score.model), (20260, 500020263)),
     ):
         for seed in seeds:
             caplog.clear()
