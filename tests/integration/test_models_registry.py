@@ -106,9 +106,7 @@ def test_an_unknown_version_is_refused_and_the_known_ones_named(published: Model
         registry.resolve("x3d-s-untrained@2.0.0", published.folder.parents[1])
 
 
-def test_of_a_version_shipped_no_more_the_card_stays_and_the_name_is_taken(
-    copied: ModelVersion, tmp_path: Path
-) -> None:
+def test_of_a_version_shipped_no_more_the_card_stays_and_the_name_is_taken(copied: ModelVersion, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"score\.model: x3d-s-demo@1\.0\.0 is shipped no more; known: x3d-s-demo@"):
         registry.resolve("x3d-s-demo@1.0.0", tmp_path)
     assert registry.card("x3d-s-demo@1.0.0", tmp_path).training["seed"] == 20260
