@@ -21,7 +21,7 @@ from training.data import splits
 from training.data.cines import Clips
 from training.data.splits import Split
 from training.progress import Say
-from training.recipe import Recipe
+from training.recipe import NORM_CLIPS, Recipe
 from training.run import FIT, SPLITS, WEIGHTS, Run
 
 KINETICS_SUFFIX: Final = ".pyth"
@@ -141,10 +141,21 @@ def _fitted_otherwise(run: Run, registry: Path) -> set[int]:
 
 def _checked_start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:
     """`first_weights`, with all refused that can be before the cohort is rendered or read, which takes long."""
+    _enough_each(run.recipe, distributed.world().size)
     start = first_weights(run.init, run.recipe, registry)
     if not run.recipe.phases:
         _unknown(run, _known_whatever_the_split(run, registry))
     return start
+
+
+def _enough_each(recipe: Recipe, processes: int) -> None:
+    """Raise ConfigError where a process would take batch norm's statistics from too few clips."""
+    least = min((phase.batch // processes for phase in recipe.phases), default=NORM_CLIPS)
+    if processes > 1 and least < NORM_CLIPS and not recipe.reestimate_clips:
+        raise ConfigError(
+            f"phases: {least} clips of a batch for each of {processes} processes; batch norm wants {NORM_CLIPS} at least, "
+            "or reestimate_clips"
+        )
 
 
 def first_weights(init: str, recipe: Recipe, registry: Path) -> dict[str, torch.Tensor] | None:

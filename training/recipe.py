@@ -133,7 +133,7 @@ _NUMBERS: Final = (
     "replay",
     "blend",
 )
-_NORM_CLIPS: Final = 8
+NORM_CLIPS: Final = 8
 _REPLAYED: Final = (4, 8, 16)
 _LESSONS: Final = ("kind_loss", "sight_loss")
 _SHARES_OF_CLIPS: Final = ("flip", "blur", "local")
@@ -190,8 +190,8 @@ def _mixable(recipe: Recipe) -> None:
             raise ConfigError(
                 f"{name}: reestimate_clips is needed, since a mean of weights has no batch norm statistics of its own"
             )
-    if 0 < recipe.micro_batch < _NORM_CLIPS and not recipe.reestimate_clips:
-        raise ConfigError(f"micro_batch: batch norm wants {_NORM_CLIPS} clips at least, or reestimate_clips")
+    if 0 < recipe.micro_batch < NORM_CLIPS and not recipe.reestimate_clips:
+        raise ConfigError(f"micro_batch: batch norm wants {NORM_CLIPS} clips at least, or reestimate_clips")
     if not recipe.replay:
         return
     if recipe.spec.frame_numbers() != sight.SAMPLED:

@@ -4,11 +4,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from dicomqc.core.errors import ConfigError
+from training import distributed, fitting
 from training import run as runs
 from training.data.cines import Clips
 from training.data.splits import Split
+from training.distributed import World
 from training.fitting import taught
 from training.recipe import load
 from training.run import Run
@@ -55,3 +58,16 @@ def test_fewer_clips_are_trained_on_the_same_ones_for_every_model_and_fit_seed_a
 def test_too_few_clips_to_have_both_labels_are_refused() -> None:
     with pytest.raises(ConfigError, match="train_clips: a training part of 1 clips has no clip of one label"):
         taught(_run(1), _clips(), _SPLIT)
+
+
+@pytest.mark.parametrize(("processes", "more", "enough"), [(4, {}, False), (2, {}, True), (4, {"reestimate_clips": 16}, True)])
+def test_processes_that_would_each_have_too_few_clips_of_a_batch_are_refused_before_a_cohort_is_rendered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, processes: int, more: dict[str, int], enough: bool
+) -> None:
+    monkeypatch.setattr(distributed, "world", lambda: World(size=processes))
+    phases = tuple(replace(phase, batch=16) for phase in _RECIPE.phases)
+    run = replace(_run(12), folder=tmp_path, recipe=replace(_RECIPE, phases=phases, **{"reestimate_clips": 0} | more))  # type: ignore[arg-type]
+    monkeypatch.setattr(Run, "clips", lambda *_: pytest.skip("reading of clips begins"))
+    says = "reading of clips begins" if enough else "phases: 4 clips of a batch for each of 4 processes"
+    with pytest.raises((ConfigError, pytest.skip.Exception), match=says):
+        fitting.fit(run, 1, lambda _: None, device=torch.device("cpu"), registry=tmp_path)
