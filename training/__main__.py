@@ -327,6 +327,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0: done, 1: a check failed, 75 (EX_TEMPFAIL): paused by a clock, 2: what was given cannot be used."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = _parser().parse_args(arguments)
+    precision.full_fp32()
     try:
         with distributed.joined():
             failed = options.does(options) is False

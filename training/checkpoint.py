@@ -60,9 +60,9 @@ def resume(folder: Path, state: State) -> None:
     path = folder / CHECKPOINT
     if not path.exists():
         return
-    device = next(state.model.parameters()).device
     try:
-        values = torch.load(path, weights_only=True, map_location=device)
+        # By way of the CPU: the optimiser's step counters stay where they are read to, and on a GPU each would be waited for.
+        values = torch.load(path, weights_only=True, map_location="cpu")
         state.model.load_state_dict(values["model"])
         if state.average is not None:
             state.average.load_state_dict(values["average"])

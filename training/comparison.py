@@ -13,16 +13,16 @@ from typing import Final
 
 import torch
 
-from dicomqc.core.errors import ConfigError
+from dicomqc.core.errors import ConfigError, DicomQCError
 from training import report
 from training import run as runs
-from training.clock import Clock
+from training.clock import Clock, Paused
 from training.evaluate import check, evaluate
 from training.fitting import fit
 from training.progress import Say
-from training.run import EXAMPLES, FACTS, FIT, METRICS, PREDICTIONS, RECIPE, SANITY, SPLITS, WEIGHTS
+from training.run import EXAMPLES, FACTS, FIT, METRICS, PREDICTIONS, RECIPE, SANITY, SPLITS, TABLE_1, WEIGHTS, Run
 
-_PACKED: Final = (EXAMPLES, FACTS, FIT, METRICS, PREDICTIONS, RECIPE, SANITY, SPLITS, "log.jsonl")
+_PACKED: Final = (EXAMPLES, FACTS, FIT, METRICS, PREDICTIONS, RECIPE, SANITY, SPLITS, TABLE_1, "log.jsonl")
 _LARGEST_BYTES: Final = 14 << 20  # of weights that are packed, too: X3D-S's are, a ResNet's are not
 
 
@@ -65,25 +65,44 @@ def run(
 ) -> None:
     """Do what is not done yet, in order, and write the report after every run; `seed` is the cohort's.
 
-    `sanity`: with the sanity checks of every run.
+    `sanity`: with the sanity checks of every run. A run that fails is told of and left, so that those after it are done.
 
-    Raises `Paused` where the clock is over before the last.
+    Raises `Paused` where the clock is over before the last, DicomQCError at the end where a run failed.
     """
     done: list[Path] = []
+    failed: list[str] = []
     for entry in wanted:
         opened = runs.create(entry.folder(out), entry.recipe, seed, fit_seed=entry.fit_seed)
-        if not (opened.folder / METRICS).exists():
-            clock.check()
-            fit(opened, workers, say, device=device, registry=registry, clock=clock)
-            evaluate(opened, workers, say, device=device)
-            _pack(opened.folder, out / "packed")
-        if sanity and not (opened.folder / SANITY).exists():
-            clock.check()
-            check(opened, workers, say, device=device)
-            _pack(opened.folder, out / "packed")
+        before = (opened.folder / METRICS).exists()
+        try:
+            _finish(opened, out / "packed", workers, say, device=device, registry=registry, clock=clock, sanity=sanity)
+        except Paused:
+            raise
+        except (DicomQCError, torch.OutOfMemoryError) as error:
+            failed.append(opened.folder.name)
+            say(f"{failed[-1]}: not done: {error}")
+            continue
         done.append(opened.folder)
-        written = report.write(done, out / "report", complexity)
-        say(f"{opened.folder.name}: done, {len(done)} of {len(wanted)}; {written}")
+        # A report of many runs takes a while, and a call that goes on has minutes.
+        if not before or entry is wanted[-1]:
+            say(f"{opened.folder.name}: done, {len(done)} of {len(wanted)}; {report.write(done, out / 'report', complexity)}")
+    if failed:
+        raise DicomQCError(f"{', '.join(failed)}: not done, for the reasons above; the same command tries again")
+
+
+def _finish(
+    run: Run, packed: Path, workers: int, say: Say, *, device: torch.device, registry: Path, clock: Clock, sanity: bool
+) -> None:
+    if not (run.folder / METRICS).exists():
+        clock.check()
+        fit(run, workers, say, device=device, registry=registry, clock=clock)
+        clock.check()
+        evaluate(run, workers, say, device=device)
+        _pack(run.folder, packed)
+    if sanity and not (run.folder / SANITY).exists():
+        clock.check()
+        check(run, workers, say, device=device)
+        _pack(run.folder, packed)
 
 
 def _pack(folder: Path, out: Path) -> None:

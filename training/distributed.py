@@ -7,12 +7,16 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import distributed as dist
 from torch import nn
+
+_LONGEST_WAIT: Final = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +59,8 @@ def _join() -> None:
     mine = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     # What is gathered goes by way of the current device, which is the first one in every process until it is said.
     torch.cuda.set_device(mine)
-    dist.init_process_group("nccl", device_id=mine)
+    # The others wait while the first reads or renders the clips; NCCL's own ten minutes would end them.
+    dist.init_process_group("nccl", device_id=mine, timeout=_LONGEST_WAIT)
 
 
 def as_first(model: nn.Module) -> None:

@@ -150,11 +150,13 @@ def _checked_start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:
 
 def _enough_each(recipe: Recipe, processes: int) -> None:
     """Raise ConfigError where a process would take batch norm's statistics from too few clips."""
-    least = min((phase.batch // processes for phase in recipe.phases), default=NORM_CLIPS)
+    shares = {phase.batch // processes + more for phase in recipe.phases for more in (0, int(phase.batch % processes > 0))}
+    size = recipe.micro_batch
+    least = min((share % size or size if 0 < size < share else share for share in shares), default=NORM_CLIPS)
     if processes > 1 and least < NORM_CLIPS and not recipe.reestimate_clips:
         raise ConfigError(
-            f"phases: {least} clips of a batch for each of {processes} processes; batch norm wants {NORM_CLIPS} at least, "
-            "or reestimate_clips"
+            f"phases: shared out to {processes} processes, some of a batch's parts have {least} clips; batch norm wants "
+            f"{NORM_CLIPS} at least, or reestimate_clips"
         )
 
 

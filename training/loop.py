@@ -103,7 +103,7 @@ def fit(
     if run.validation and math.isfinite(state.best_auc):
         distributed.wait()
         return checkpoint.load_weights(network.build(recipe.model, 0.0), folder / BEST)
-    return network.first_output(_candidate(run, state), recipe.model)
+    return _single(run, state).cpu()
 
 
 def _of(
@@ -165,7 +165,7 @@ def _advance(run: Fit, state: State, step: Step, total: int, folder: Path, progr
 
 
 def _validate(run: Fit, state: State, folder: Path, epoch: int, progress: Progress) -> None:
-    single = network.first_output(_candidate(run, state), run.recipe.model)
+    single = _single(run, state)
     logits = score(run.recipe, single, run.clips, run.validation, device=run.device)
     auc = metrics.auc(run.clips.labels[list(run.validation)].astype(np.float64), logits)
     best = auc > state.best_auc
@@ -174,6 +174,12 @@ def _validate(run: Fit, state: State, folder: Path, epoch: int, progress: Progre
             checkpoint.save_weights(single, folder / BEST)
         state.best_auc, state.best_step = auc, state.step
     progress.validated(state.step, epoch, auc, best=best)
+
+
+def _single(run: Fit, state: State) -> nn.Module:
+    """What would be published now, without the outputs that are only there to teach."""
+    made = _candidate(run, state)
+    return network.first_output(made, run.recipe.model) if run.kinds or run.sight else made
 
 
 def _candidate(run: Fit, state: State) -> nn.Module:

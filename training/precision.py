@@ -39,6 +39,11 @@ def bf16(where: torch.device) -> bool:
     return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())  # noqa: SLF001
 
 
+def full_fp32() -> None:
+    """Let fp32 be fp32 on a GPU too, as the node's engine does: torch's own choice is TF32 in convolutions."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def name(where: torch.device, wanted: Wanted = "auto") -> str:
     """What a run on that device computes in: fp32 where that is wanted, whatever the device."""
     return "bf16" if wanted == "auto" and bf16(where) else FP32

@@ -4,14 +4,16 @@ import json
 import shutil
 import tarfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 
-from dicomqc.core.errors import ConfigError
+from dicomqc.core.errors import ConfigError, DicomQCError
 from training import comparison
 from training.clock import Clock, Paused
 from training.comparison import Entry
+from training.loop import Diverged
 
 _CPU = torch.device("cpu")
 _RECIPE = """
@@ -113,3 +115,25 @@ def test_a_packed_run_counts_as_done_on_another_machine(tmp_path: Path, recipe: 
             archive.extractall(second, filter="data")
     _compare(second, recipe, _Steps(0))
     assert not (second / "cache").exists()
+
+
+@pytest.mark.parametrize("error", [Diverged("step 3: the loss is nan"), torch.OutOfMemoryError("CUDA out of memory")])
+def test_a_run_that_fails_is_told_of_and_those_after_it_are_done(
+    tmp_path: Path, recipe: Path, straight: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    out = shutil.copytree(straight, tmp_path / "again")
+    (out / "tiny-1" / "metrics.json").unlink()
+    shutil.rmtree(out / "report")
+    said: list[str] = []
+    monkeypatch.setattr(comparison, "fit", Mock(side_effect=error))
+    wanted = comparison.entries([recipe], 2, [recipe.stem])
+    with pytest.raises(DicomQCError, match="tiny-1: not done, for the reasons above; the same command tries again"):
+        comparison.run(wanted, out, 3, 1, said.append, device=_CPU, registry=out, clock=Clock(float("inf")))
+    assert said[0] == f"tiny-1: not done: {error}"
+    assert said[1].startswith("tiny-2: done, 1 of 2; ")
+    assert (out / "report" / "report.md").exists()
+
+
+def test_table_1_travels_with_a_packed_run(straight: Path) -> None:
+    with tarfile.open(straight / "packed" / "tiny-1.tar.gz") as archive:
+        assert {"tiny-1/table1.json", "tiny-1/metrics.json"} <= set(archive.getnames())

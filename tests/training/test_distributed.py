@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -29,17 +30,19 @@ def _environment() -> dict[str, str]:
 
 def test_with_gpus_every_process_takes_its_own_before_anything_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
     # No machine with two GPUs was to be had: what is asked of torch is all that can be seen here.
-    asked: list[tuple[str, object]] = []
+    asked: list[tuple[object, ...]] = []
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: asked.append(("device", device)))
-    monkeypatch.setattr(dist, "init_process_group", lambda backend, device_id=None: asked.append((backend, device_id)))
+    monkeypatch.setattr(
+        dist, "init_process_group", lambda backend, device_id=None, timeout=None: asked.append((backend, device_id, timeout))
+    )
     monkeypatch.setattr(dist, "destroy_process_group", lambda: asked.append(("left", None)))
     with distributed.joined():
         pass
     mine = torch.device("cuda", 1)
-    assert asked == [("device", mine), ("nccl", mine), ("left", None)]
+    assert asked == [("device", mine), ("nccl", mine, timedelta(hours=12)), ("left", None)]
 
 
 def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(tmp_path: Path) -> None:

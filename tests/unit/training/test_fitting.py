@@ -17,6 +17,7 @@ from training.recipe import load
 from training.run import Run
 
 _RECIPE = load(Path(__file__).resolve().parents[3] / "config" / "training" / "cpu" / "x3d_s.yaml")
+_CPU = torch.device("cpu")
 _SPLIT = Split(train=tuple(range(40)), validation=tuple(range(40, 50)), test=tuple(range(50, 60)))
 
 
@@ -60,14 +61,25 @@ def test_too_few_clips_to_have_both_labels_are_refused() -> None:
         taught(_run(1), _clips(), _SPLIT)
 
 
-@pytest.mark.parametrize(("processes", "more", "enough"), [(4, {}, False), (2, {}, True), (4, {"reestimate_clips": 16}, True)])
-def test_processes_that_would_each_have_too_few_clips_of_a_batch_are_refused_before_a_cohort_is_rendered(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, processes: int, more: dict[str, int], enough: bool
+@pytest.mark.parametrize(
+    ("processes", "batch", "more", "fewest"),
+    [
+        (4, 16, {}, 4),
+        (2, 16, {}, 0),
+        (4, 16, {"reestimate_clips": 16}, 0),
+        (3, 32, {"micro_batch": 8}, 2),  # 11, 11 and 10 clips, of which 8 are taken first
+        (3, 64, {}, 0),
+        (2, 32, {"micro_batch": 8}, 0),
+        (3, 22, {}, 7),
+    ],
+)
+def test_processes_of_which_one_would_have_too_few_clips_are_refused_before_a_cohort_is_rendered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, processes: int, batch: int, more: dict[str, int], fewest: int
 ) -> None:
     monkeypatch.setattr(distributed, "world", lambda: World(size=processes))
-    phases = tuple(replace(phase, batch=16) for phase in _RECIPE.phases)
-    run = replace(_run(12), folder=tmp_path, recipe=replace(_RECIPE, phases=phases, **{"reestimate_clips": 0} | more))  # type: ignore[arg-type]
+    phases = tuple(replace(phase, batch=batch) for phase in _RECIPE.phases)
+    recipe = replace(_RECIPE, phases=phases, **{"reestimate_clips": 0, "micro_batch": 0} | more)  # type: ignore[arg-type]
     monkeypatch.setattr(Run, "clips", lambda *_: pytest.skip("reading of clips begins"))
-    says = "reading of clips begins" if enough else "phases: 4 clips of a batch for each of 4 processes"
+    says = f"shared out to {processes} processes, some of a batch's parts have {fewest} clips" if fewest else "clips begins"
     with pytest.raises((ConfigError, pytest.skip.Exception), match=says):
-        fitting.fit(run, 1, lambda _: None, device=torch.device("cpu"), registry=tmp_path)
+        fitting.fit(replace(_run(12), folder=tmp_path, recipe=recipe), 1, lambda _: None, device=_CPU, registry=tmp_path)
