@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The five models at Table 1's size on a machine that is lent for minutes. Call it until it ends with 0; 75 means: call again.
+# The five models at Table 1's size on a machine that is lent for minutes. Call it until it ends with 0; 75 means:
+# call again, 2: something failed, read why before it is called again.
 #
 #   OUT=DIR [WHEELS=DIR] [MINUTES=9] [MODELS="x3d_s …"] [REHEARSE=1] deploy/comparison.sh
 #
@@ -42,15 +43,18 @@ workers=$(nproc)
     "$python" -m training comparison "$small/${models[0]}.yaml" --seed 7 --out "$work/smoke" --workers "$workers"
 
 # Eight files at most, and none above 16 MiB. Each is renamed into place: a kill leaves whole ones.
+place() { cp "$1" "$OUT/.$BASHPID" && mv "$OUT/.$BASHPID" "$OUT/${1##*/}"; }
 hand_over() {
     local packed=("$work"/packed/*.tar.gz) one
     [ -f "${packed[0]}" ] || return 0
-    tar cf "$OUT/.results" -C "$work/packed" "${packed[@]##*/}" && mv "$OUT/.results" "$OUT/results.tar"
-    for one in "$work"/packed/x3d-s-*.safetensors "$work/report/report.html"; do
-        [ ! -f "$one" ] || { cp "$one" "$OUT/.one" && mv "$OUT/.one" "$OUT/${one##*/}"; }
+    tar cf "$work/$BASHPID.tar" -C "$work/packed" "${packed[@]##*/}" || return 1
+    mv "$work/$BASHPID.tar" "$work/results.tar" || return 1
+    for one in "$work/results.tar" "$work"/packed/x3d-s-*.safetensors "$work/report/report.html"; do
+        [ ! -f "$one" ] || place "$one" || return 1
     done
 }
-while sleep 20; do hand_over; done &
+# It ends with this script, also where that is killed.
+while sleep 20 && kill -0 $$; do hand_over || true; done >/dev/null 2>&1 &
 handing=$!
 trap 'kill "$handing" 2>/dev/null || true' EXIT
 
@@ -62,5 +66,5 @@ status=0
 "$python" -m training comparison "${recipes[@]/%/.yaml}" --seed 1 "${repeated[@]}" --out "$work" \
     --minutes "$left" --workers "$workers" || status=$?
 kill "$handing" 2>/dev/null && wait "$handing" 2>/dev/null || true
-hand_over
+hand_over || { echo "$OUT: the results could not be handed over" >&2 && [ "$status" -ne 0 ] || status=1; }
 exit "$status"

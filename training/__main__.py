@@ -30,7 +30,7 @@ from training import run as runs
 from training.clock import Clock, Paused
 from training.data import importers
 from training.evaluate import check, evaluate
-from training.fitting import first_weights, fit
+from training.fitting import enough_each, first_weights, fit
 from training.publish import publish
 from training.run import Run
 
@@ -83,6 +83,7 @@ def _opened(options: argparse.Namespace) -> Run:
 
 def _fit(options: argparse.Namespace) -> Run:
     world = distributed.world()
+    enough_each(recipes.load(options.recipe), world.size)
     # The first opens the folder and fills the cache, so that the others find both.
     run = _opened(options) if world.first else None
     if run is not None and world.size > 1:

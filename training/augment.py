@@ -23,9 +23,6 @@ _SWAY_SIDE: Final = 160
 _SAMPLED_SECONDS: Final = 32 / 15
 _STILL: Final = 0.2  # share of held pictures that do not move at all
 _SWAY_NOISE: Final = (0.2, 1.0)  # grey levels at the cached size; more would hide what the label says is seen
-_GRAIN_PX: Final = 0.8  # at most this coarse, as standard deviation of a blur
-_WHITE_PX: Final = 0.3
-_GRAIN_LASTS: Final = 0.8  # at most this correlation with the next frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +110,7 @@ def sway(frames: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
     size = frames.shape[1]
     sigma = float(np.exp(rng.uniform(*np.log(_SWAY_NOISE))))
     ways = _ways(len(frames), rng) * (size / _SWAY_SIDE, size / _SWAY_SIDE, 1.0)
-    grain = _grain(frames.shape, rng) * np.float32(sigma)
+    grain = rng.standard_normal(frames.shape, dtype=np.float32) * np.float32(sigma)
     if rng.random() < _STILL:
         ways[:] = 0.0
     made = np.empty_like(frames)
@@ -124,18 +121,6 @@ def sway(frames: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
         moved = cv2.warpAffine(grey, matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         made[place] = np.clip(np.rint(moved + grain[place]), 0.0, 255.0)
     return made
-
-
-def _grain(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Noise float32 [T,S,S] of unit spread: white to coarse, new in every frame to slow, as detectors make it."""
-    grain = rng.standard_normal(shape, dtype=np.float32)
-    coarse, kept = rng.uniform(0.0, _GRAIN_PX), rng.uniform(0.0, _GRAIN_LASTS)
-    for place, one in enumerate(grain):
-        if coarse > _WHITE_PX:
-            one[:] = cv2.GaussianBlur(one, (0, 0), coarse)
-        if place:
-            one[:] = kept * grain[place - 1] + np.sqrt(1.0 - kept**2) * one
-    return np.asarray(grain / grain.std(), dtype=np.float32)
 
 
 def _ways(count: int, rng: np.random.Generator) -> NDArray[np.float64]:

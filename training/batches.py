@@ -16,8 +16,8 @@ from training.recipe import Phase, Recipe
 
 NO_KIND: Final = -100
 # Of the unsatisfactory clips that are chosen for it, and of the satisfactory ones those that stay so where all could.
-_BAD_REPLAYED: Final = 0.8
-_STAY_GOOD: Final = 0.85
+_BAD_REPLAYED: Final = 0.55
+_STAY_GOOD: Final = 2 / 3
 _TRIES: Final = 8
 
 

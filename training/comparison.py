@@ -98,6 +98,7 @@ def _finish(
         fit(run, workers, say, device=device, registry=registry, clock=clock)
         clock.check()
         evaluate(run, workers, say, device=device)
+    if not (packed / _archive(run.folder)).exists():
         _pack(run.folder, packed)
     if sanity and not (run.folder / SANITY).exists():
         clock.check()
@@ -105,12 +106,19 @@ def _finish(
         _pack(run.folder, packed)
 
 
+def _archive(folder: Path) -> str:
+    return f"{folder.name}.tar.gz"
+
+
 def _pack(folder: Path, out: Path) -> None:
     """What a report is drawn from as OUT/RUN.tar.gz, and weights that are small beside it."""
-    path = out / f"{folder.name}.tar.gz"
+    path = out / _archive(folder)
     out.mkdir(parents=True, exist_ok=True)
-    if (folder / WEIGHTS).stat().st_size <= _LARGEST_BYTES:
-        shutil.copyfile(folder / WEIGHTS, out / f"{folder.name}.safetensors")
+    # A run that came packed from another machine has none.
+    if (folder / WEIGHTS).exists() and (folder / WEIGHTS).stat().st_size <= _LARGEST_BYTES:
+        weights = out / f"{folder.name}.safetensors"
+        shutil.copyfile(folder / WEIGHTS, weights.with_suffix(".part"))
+        weights.with_suffix(".part").replace(weights)
     part = path.with_suffix(".part")
     with tarfile.open(part, "w:gz") as archive:
         for name in _PACKED:

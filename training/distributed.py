@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import distributed as dist
 from torch import nn
 
+# The others wait while the first reads or renders the clips; torch's own ten or thirty minutes would end them.
 _LONGEST_WAIT: Final = timedelta(hours=12)
 
 
@@ -54,12 +55,11 @@ def joined() -> Iterator[World]:
 
 def _join() -> None:
     if not torch.cuda.is_available():
-        dist.init_process_group("gloo")
+        dist.init_process_group("gloo", timeout=_LONGEST_WAIT)
         return
     mine = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     # What is gathered goes by way of the current device, which is the first one in every process until it is said.
     torch.cuda.set_device(mine)
-    # The others wait while the first reads or renders the clips; NCCL's own ten minutes would end them.
     dist.init_process_group("nccl", device_id=mine, timeout=_LONGEST_WAIT)
 
 

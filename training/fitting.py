@@ -141,15 +141,14 @@ def _fitted_otherwise(run: Run, registry: Path) -> set[int]:
 
 def _checked_start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:
     """`first_weights`, with all refused that can be before the cohort is rendered or read, which takes long."""
-    _enough_each(run.recipe, distributed.world().size)
     start = first_weights(run.init, run.recipe, registry)
     if not run.recipe.phases:
         _unknown(run, _known_whatever_the_split(run, registry))
     return start
 
 
-def _enough_each(recipe: Recipe, processes: int) -> None:
-    """Raise ConfigError where a process would take batch norm's statistics from too few clips."""
+def enough_each(recipe: Recipe, processes: int) -> None:
+    """Raise ConfigError where one of several processes would take batch norm's statistics from too few clips."""
     shares = {phase.batch // processes + more for phase in recipe.phases for more in (0, int(phase.batch % processes > 0))}
     size = recipe.micro_batch
     least = min((share % size or size if 0 < size < share else share for share in shares), default=NORM_CLIPS)

@@ -17,7 +17,7 @@ from training.augment import sway
 from training.data.cines import Clips
 
 Frames = NDArray[np.uint8]
-HELD: Final = 0.75  # of the replays; the others are loops, and now and then the whole run backwards
+HELD: Final = 0.6  # of the replays; the others are loops, and now and then the whole run backwards
 _BACKWARDS: Final = 0.2
 
 

@@ -49,7 +49,9 @@ def write(folders: Sequence[Path], out: Path, complexity: Path | None = None) ->
     counted = json.loads(complexity.read_text(encoding="utf-8")) if complexity is not None else []
     blocks = [*_opening(runs), *_body(runs, counted, drawn)]
     (out / MARKDOWN).write_text(_markdown(blocks), encoding="utf-8")
-    (out / HTML).write_text(_html(blocks), encoding="utf-8")
+    part = out / f"{HTML}.part"
+    part.write_text(_html(blocks), encoding="utf-8")
+    part.replace(out / HTML)
     return out / MARKDOWN
 
 

@@ -56,13 +56,10 @@ def resolve(reference: str, registry: Path | None, *, asked_by: str = "score.mod
 
 def card(reference: str, registry: Path | None) -> Card:
     """The card of NAME@VERSION, also of one that is shipped no more. Raises ConfigError, IntegrityError."""
-    try:
-        return resolve(reference, registry).card
-    except ConfigError:
-        name, _, version = reference.partition("@")
-        if not (_is_name(name) and _is_name(version) and _retired(name, version).is_file()):
-            raise
+    name, _, version = reference.partition("@")
+    if _is_name(name) and _is_name(version) and _retired(name, version).is_file():
         return _card(_retired(name, version))
+    return resolve(reference, registry).card
 
 
 def folders(registry: Path | None) -> list[Path]:
@@ -124,7 +121,7 @@ def import_version(source: Path, registry: Path) -> ModelVersion:
     version = read(source)
     name, number = version.card.name, version.card.version
     check_name(name, number)
-    if (shipped() / name / number).exists() or _retired(name, number).exists():
+    if (shipped() / name / number).exists():
         raise ConfigError(f"{version.ref} is the name of a shipped version, which would hide this one; publish under another")
     with new_version(registry, name, number) as folder:
         for file in (*FILES, SUMS):
@@ -141,6 +138,8 @@ def new_version(registry: Path, name: str, version: str) -> Iterator[Path]:
     Raises ConfigError for an unusable name or a version that exists: versions are immutable.
     """
     check_name(name, version)
+    if _retired(name, version).exists():
+        raise ConfigError(f"{name}@{version} was shipped once, and verdicts may name it; publish under another")
     target = registry / name / version
     if target.exists():
         raise ConfigError(f"{target}: exists; a version is never changed, publish another")

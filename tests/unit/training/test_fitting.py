@@ -1,13 +1,15 @@
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
-import torch
+import yaml
 
 from dicomqc.core.errors import ConfigError
-from training import distributed, fitting
+from training import __main__ as program
+from training import distributed
 from training import run as runs
 from training.data.cines import Clips
 from training.data.splits import Split
@@ -16,8 +18,8 @@ from training.fitting import taught
 from training.recipe import load
 from training.run import Run
 
+_PAPER = Path(__file__).resolve().parents[3] / "config" / "training" / "x3d_s.yaml"
 _RECIPE = load(Path(__file__).resolve().parents[3] / "config" / "training" / "cpu" / "x3d_s.yaml")
-_CPU = torch.device("cpu")
 _SPLIT = Split(train=tuple(range(40)), validation=tuple(range(40, 50)), test=tuple(range(50, 60)))
 
 
@@ -73,13 +75,21 @@ def test_too_few_clips_to_have_both_labels_are_refused() -> None:
         (3, 22, {}, 7),
     ],
 )
-def test_processes_of_which_one_would_have_too_few_clips_are_refused_before_a_cohort_is_rendered(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, processes: int, batch: int, more: dict[str, int], fewest: int
+def test_processes_of_which_one_would_have_too_few_clips_are_refused_before_a_folder_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    processes: int,
+    batch: int,
+    more: dict[str, int],
+    fewest: int,
 ) -> None:
     monkeypatch.setattr(distributed, "world", lambda: World(size=processes))
-    phases = tuple(replace(phase, batch=batch) for phase in _RECIPE.phases)
-    recipe = replace(_RECIPE, phases=phases, **{"reestimate_clips": 0, "micro_batch": 0} | more)  # type: ignore[arg-type]
-    monkeypatch.setattr(Run, "clips", lambda *_: pytest.skip("reading of clips begins"))
-    says = f"shared out to {processes} processes, some of a batch's parts have {fewest} clips" if fewest else "clips begins"
-    with pytest.raises((ConfigError, pytest.skip.Exception), match=says):
-        fitting.fit(replace(_run(12), folder=tmp_path, recipe=recipe), 1, lambda _: None, device=_CPU, registry=tmp_path)
+    monkeypatch.setattr(Run, "clips", Mock(side_effect=ConfigError("reading of clips begins")))
+    phases = [{"frames": 16, "size": 160, "steps": 1, "batch": batch}]
+    facts = {"base": str(_PAPER), "name": "few", "phases": phases, **{"reestimate_clips": 0, "micro_batch": 0} | more}
+    (tmp_path / "few.yaml").write_text(yaml.safe_dump(facts), encoding="utf-8")
+    assert program.main(["fit", "--recipe", str(tmp_path / "few.yaml"), "--run", str(tmp_path / "run")]) == 2
+    parts = f"phases: shared out to {processes} processes, some of a batch's parts have {fewest} clips"
+    assert caplog.messages[-1].startswith(parts if fewest else "reading of clips begins")
+    assert (tmp_path / "run").exists() == (not fewest)

@@ -79,17 +79,3 @@ def test_a_held_picture_has_noise_of_its_own_in_each_frame_and_moves_but_for_a_f
     assert 20 < sum(span < 0.2 for span in spans) < 75
     # At 160 pixels by up to 6.5 to either side, at half of them by half as much; few draws come near the end.
     assert 2.0 < max(spans) < 6.6
-
-
-def test_the_noise_of_a_held_picture_is_white_or_coarse_and_new_or_slow_as_detectors_make_it() -> None:
-    flat = np.full((16, 64, 64), 100, np.uint8)
-    beside, later = [], []
-    for seed in range(80):
-        noise = replay.clip(flat, _SHARES, np.random.default_rng(seed), held=True)[0].astype(float) - 100.0
-        if noise.std() > 0.5:
-            beside.append(np.corrcoef(noise[:, :, 1:].ravel(), noise[:, :, :-1].ravel())[0, 1])
-            later.append(np.corrcoef(noise[1:].ravel(), noise[:-1].ravel())[0, 1])
-    assert len(beside) > 20
-    for found in (beside, later):
-        assert min(found) < 0.1
-        assert max(found) > 0.4
