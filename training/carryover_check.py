@@ -73,6 +73,13 @@ class Carried:
         return self.lowest_negative - self.highest_positive
 
     @property
+    def gap_by_variant(self) -> float:
+        """The smallest difference of a negative's logit and a positive's under the same variant."""
+        lowest = np.min([row.logits for row in self.rows if row.wanted is Outcome.UNSATISFACTORY], axis=0)
+        highest = np.max([row.logits for row in self.rows if row.wanted is Outcome.SATISFACTORY], axis=0)
+        return float((lowest - highest).min())
+
+    @property
     def misses(self) -> Mapping[str, int]:
         """How many variants of each cine are on the wrong side of the threshold."""
         return {row.kind: row.misses for row in self.rows}
@@ -136,6 +143,6 @@ def _summary(found: Carried) -> Iterator[str]:
     yield f"{found.model}: {len(found.variants)} variants of {len(found.rows)} cines"
     yield f"threshold {found.threshold:.3f}, a logit of {bound:+.2f}"
     yield f"worst logit of positives {found.highest_positive:+.2f}, of negatives {found.lowest_negative:+.2f}"
-    yield f"smallest gap {found.gap:+.2f}, promised {GAP:g}"
+    yield f"smallest gap {found.gap:+.2f}, promised {GAP:g}; under one variant {found.gap_by_variant:+.2f}"
     yield f"misses {sum(found.misses.values())} of {sum(len(row.logits) for row in found.rows)}"
     yield "the promise is kept" if found.kept else "the promise is broken"

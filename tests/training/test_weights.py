@@ -34,7 +34,6 @@ _TINY = {
     "phases": [{"frames": 4, "size": 32, "steps": 2, "batch": 2}, {"frames": 4, "size": 48, "steps": 2, "batch": 2}],
     "reestimate_clips": 8,
     "replay": 0.0,
-    "blend": 0.0,
     "checkpoint_steps": 2,
     "threads": 1,
     "spec": {"kind": "3d", "step": 8, "size": 48},

@@ -166,8 +166,8 @@ def test_a_run_without_enough_frames_on_both_sides_is_refused(cine: np.ndarray, 
 
 def carried(positive: tuple[float, ...], negative: tuple[float, ...], misses: int = 0) -> Carried:
     rows = (
-        Row(kind="filled", wanted=Outcome.SATISFACTORY, logits=positive, misses=0),
-        Row(kind="bare", wanted=Outcome.UNSATISFACTORY, logits=negative, misses=misses),
+        Row(kind=carryover.FILLED_MOVED, wanted=Outcome.SATISFACTORY, logits=positive, misses=0),
+        Row(kind=carryover.BARE_MOVED, wanted=Outcome.UNSATISFACTORY, logits=negative, misses=misses),
     )
     return Carried(model="a@1", threshold=0.5, variants=(Variant(), Variant(shift=8)), rows=rows)
 
@@ -187,13 +187,15 @@ def test_the_promise_is_a_gap_of_two_in_every_pair_and_the_right_side(
     found = carried(positive, negative, misses)
     assert found.kept is kept
     assert found.gap == min(negative) - max(positive)
-    assert found.misses == {"filled": 0, "bare": misses}
+    assert found.gap_by_variant == min(negative[0] - positive[0], negative[1] - positive[1])
+    assert found.misses == {carryover.FILLED_MOVED: 0, carryover.BARE_MOVED: misses}
     assert ("the promise is kept" in rendered(found)) is kept
 
 
 def test_the_table_names_what_came_nearest_to_the_other_side() -> None:
     lines = rendered(carried((-4.0, -3.0), (5.0, 6.5))).splitlines()
-    assert lines[1].split() == ["filled", "satisfactory", "2", "-4.00", "-3.50", "-3.00", "0", "shift", "8"]
-    assert lines[2].split() == ["bare", "unsatisfactory", "2", "+5.00", "+5.75", "+6.50", "0", "unchanged"]
-    assert "smallest gap +8.00, promised 2" in lines
+    filled, bare = f"{carryover.FILLED_MOVED} satisfactory", f"{carryover.BARE_MOVED} unsatisfactory"
+    assert " ".join(lines[1].split()) == f"{filled} 2 -4.00 -3.50 -3.00 0 shift 8"
+    assert " ".join(lines[2].split()) == f"{bare} 2 +5.00 +5.75 +6.50 0 unchanged"
+    assert "smallest gap +8.00, promised 2; under one variant +9.00" in lines
     assert "worst logit of positives -3.00, of negatives +5.00" in lines
