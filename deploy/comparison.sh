@@ -34,7 +34,7 @@ mkdir -p "$small"
 many=()
 for model in "${models[@]}"; do
     case $model in *_2d) shape="frames: 4, size: 299" ;; *) shape="frames: 16, size: 160" ;; esac
-    printf 'base: %s\nname: small-%s\ncohort: ""\npatients: 10\nunseen_patients: 3\nunsatisfactory: 0.5\nshares: [0.6, 0.2, 0.2]\nphases:\n  - {%s, epochs: 2, batch: 8}\nmicro_batch: 8\n' \
+    printf 'base: %s\nname: small-%s\ncohort: ""\npatients: 16\nunseen_patients: 4\nunsatisfactory: 0.5\nshares: [0.6, 0.2, 0.2]\nphases:\n  - {%s, epochs: 2, batch: 8}\nmicro_batch: 8\n' \
         "$PWD/config/training/$model.yaml" "${model//_/-}" "$shape" >"$small/$model.yaml"
     case $model in x3d_s | resnet18_3d) many+=("$model") ;; esac
 done
