@@ -2,7 +2,7 @@
 # The five models at Table 1's size on a machine that is lent for minutes. Call it until it ends with 0; 75 means:
 # call again, 2: something failed, read why before it is called again.
 #
-#   OUT=DIR [WHEELS=DIR] [MINUTES=9] [MODELS="x3d_s …"] [REHEARSE=1] deploy/comparison.sh
+#   OUT=DIR [WHEELS=DIR] [MINUTES=9] [MODELS="x3d_s …"] [PYTHON=python3] [REHEARSE=1] deploy/comparison.sh
 #
 # Everything of value is in OUT after every call, and while it runs, should it be killed: results.tar, X3D-S's weights and the
 # report. On a fresh machine put results.tar back into OUT first, and finished models are not trained again. A ResNet-152 begins

@@ -1,4 +1,4 @@
-"""JSON files of run folders and caches: written whole or not at all, and what is none is said in a sentence."""
+"""Files of run folders, reports and caches: written whole or not at all, and what is no JSON is said in a sentence."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,16 @@ from typing import Any
 from dicomqc.core.errors import ConfigError
 
 
-def write_json(path: Path, values: object) -> None:
-    """Write `values` to `path` by way of a file beside it, so that a kill or a full disk leaves the old one or the new one."""
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` by way of a file beside it, so that a kill or a full disk leaves the old one or the new one."""
     part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    part.write_text(text, encoding="utf-8")
     part.replace(path)
+
+
+def write_json(path: Path, values: object) -> None:
+    """`write_text` of `values` as JSON."""
+    write_text(path, json.dumps(values, indent=2) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:

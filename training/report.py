@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from training import compare, figures, group_tables, paper, results, tables
+from training import compare, figures, files, group_tables, paper, results, tables
 from training.results import Result
 from training.tables import Table
 
@@ -48,10 +48,8 @@ def write(folders: Sequence[Path], out: Path, complexity: Path | None = None) ->
     drawn = figures.draw(runs, out)
     counted = json.loads(complexity.read_text(encoding="utf-8")) if complexity is not None else []
     blocks = [*_opening(runs), *_body(runs, counted, drawn)]
-    (out / MARKDOWN).write_text(_markdown(blocks), encoding="utf-8")
-    part = out / f"{HTML}.part"
-    part.write_text(_html(blocks), encoding="utf-8")
-    part.replace(out / HTML)
+    files.write_text(out / MARKDOWN, _markdown(blocks))
+    files.write_text(out / HTML, _html(blocks))
     return out / MARKDOWN
 
 

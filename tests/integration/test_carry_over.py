@@ -21,7 +21,7 @@ from training.carryover_check import GAP, Carried, Row
 
 _CONTRAST_FROM = 15  # frames 1 to 14 show none; seen by eye, the tip's first puff is in 16
 _DECLARED = 1  # the draw of motion, noise and variants that the gap is promised of, whatever the variants
-_OTHERS = (2, 3)
+_OTHERS = (2, 3)  # not every draw: docs/benchmarks.md has ten, of which 6, 9 and 10 fail
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_the_shipped_weights_put_all_of_them_on_the_right_side_of_their_threshol
 
 
 @pytest.mark.parametrize("seed", _OTHERS)
-def test_neither_the_gap_under_one_variant_nor_the_verdicts_hang_on_one_draw(shipped: ModelVersion, seed: int) -> None:
+def test_two_more_draws_keep_the_gap_under_one_variant_and_the_verdicts(shipped: ModelVersion, seed: int) -> None:
     other = _asked(shipped, seed)
     assert other.gap_by_variant >= GAP, carryover_check.rendered(other)
     assert {kind: misses for kind, misses in other.misses.items() if misses} == {}, carryover_check.rendered(other)
