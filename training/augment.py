@@ -16,12 +16,13 @@ from training import laboratory
 from training.data.cines import Clips
 from training.laboratory import blurred
 
-# Of a held picture, at 160 pixels: heart and breath by cycles a minute, how far to either side they may move it, in pixels and
+# Of a picture, at 160 pixels: heart and breath by cycles a minute, how far to either side they may move it, in pixels and
 # degrees, and how much quicker one way than back, as in systole.
 _SWAYS: Final = (((45.0, 130.0), (2.5, 2.5, 1.5), 0.5), ((8.0, 30.0), (4.0, 4.0, 1.5), 0.0))
 _SWAY_SIDE: Final = 160
 _SAMPLED_SECONDS: Final = 32 / 15
-_STILL: Final = 0.2  # share of held pictures that do not move at all
+_OWN_PHASES: Final = 0.35  # share in which right, down and turn do not go together
+_STILL: Final = 0.2  # share of pictures that do not move at all
 _SWAY_NOISE: Final = (0.2, 1.0)  # grey levels at the cached size; more would hide what the label says is seen
 
 
@@ -105,7 +106,7 @@ def _warp(grey: torch.Tensor, size: int, strength: Strength, rng: np.random.Gene
 def sway(frames: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Frames uint8 [T,S,S] of a run, moved as one rigid picture each, under fresh noise: a held one has none of its own.
 
-    As heart and breath move it, slowly or quickly, far or hardly; some are not moved at all.
+    As heart and breath move it, any way, slowly or quickly, far or hardly; some are not moved at all.
     """
     size = frames.shape[1]
     sigma = float(np.exp(rng.uniform(*np.log(_SWAY_NOISE))))
@@ -128,7 +129,8 @@ def _ways(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
     minutes = np.arange(count)[:, None] * (_SAMPLED_SECONDS / count / 60.0)
     ways = np.zeros((count, 3))
     for pace, most, systole in _SWAYS:
-        phase = 2.0 * np.pi * (minutes * rng.uniform(*pace) + rng.random(3))
+        apart = rng.random(3) if rng.random() < _OWN_PHASES else rng.random()
+        phase = 2.0 * np.pi * (minutes * rng.uniform(*pace) + apart)
         quick = rng.uniform(0.0, systole)
         ways += (np.sin(phase) + quick * np.sin(2.0 * phase)) / (1.0 + quick) * rng.uniform(-1.0, 1.0, 3) * most
     return ways

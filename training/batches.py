@@ -1,7 +1,7 @@
-"""What a step is taught: its clips, augmented, and what is said of each. Replays and featureless ones replace some."""
+"""What a step is taught: its clips, augmented, and what is said of each. Replays, second looks and blank ones replace some."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dicomqc.phantom import sight
 from training import blank, replay
-from training.augment import augment, draw
+from training.augment import augment, draw, sway
 from training.data.cines import Clips
 from training.recipe import Phase, Recipe
 
@@ -25,18 +25,20 @@ _TRIES: Final = 8
 class Batch:
     """`grey` float32 [B,T,S,S] 0 to 255; `targets` [B] (1: unsatisfactory); `kinds` [B], places in a list or NO_KIND.
 
-    `windows` [B] are the shares of the tree that are seen, nan where nothing says so.
+    `windows` [B] are the shares of the tree that are seen, nan where nothing says so. `again` [B]: whether a clip is the one
+    before it, moved and augmented otherwise, of which the same must be said.
     """
 
     grey: torch.Tensor
     targets: torch.Tensor
     kinds: torch.Tensor
     windows: torch.Tensor
+    again: torch.Tensor
 
     def part(self, first: int, stop: int) -> "Batch":
-        """The clips from `first` on and before `stop`."""
-        own = slice(first, stop)
-        return Batch(grey=self.grey[own], targets=self.targets[own], kinds=self.kinds[own], windows=self.windows[own])
+        """The clips from `first` on and before `stop`; the first of them is another look at none."""
+        parts = {field.name: getattr(self, field.name)[first:stop] for field in fields(self)}
+        return Batch(**parts | {"again": parts["again"] & (torch.arange(len(parts["again"])) > 0).to(parts["again"].device)})
 
 
 def make(
@@ -54,22 +56,31 @@ def make(
     targets = clips.labels[indices].copy()
     shown = np.array([kinds.index(clips.kinds[i]) if kinds else NO_KIND for i in indices], dtype=np.int64)
     windows = np.array([clips.windows[i] if clips.windows else math.nan for i in indices], dtype=np.float32)
+    held = np.zeros(len(indices), bool)
     for place in _chosen(len(indices), recipe.replay, rng):
         found = _replayed(clips, int(indices[place]), phase.frames, rng)
         if found is not None:
-            frames, seen = found
+            frames, seen, held[place] = found
             drawn[place] = torch.from_numpy(frames)
             targets[place], shown[place], windows[place] = seen < sight.ENOUGH, NO_KIND, seen
+    again = _again(held, recipe.again, rng)
+    for place in np.flatnonzero(again):
+        for values in (drawn, targets, shown, windows, held):
+            values[place] = values[place - 1]
+    for place in np.union1d(np.flatnonzero(held), _chosen(len(indices), recipe.sway, rng)):
+        drawn[place] = torch.from_numpy(sway(drawn[place].numpy(), rng))
     grey = augment(drawn.to(device), phase.size, recipe.augment, rng)
     for place in _chosen(len(indices), recipe.blank, rng):
         # A blank one is unsatisfactory, of no kind, and nothing is seen in it.
         grey[place] = torch.from_numpy(blank.cine(phase.frames, phase.size, rng)).to(grey)
         targets[place], shown[place], windows[place] = 1.0, NO_KIND, 0.0
+        again[place : place + 2] = False
     return Batch(
         grey=grey,
         targets=torch.from_numpy(targets).to(device),
         kinds=torch.from_numpy(shown).to(device),
         windows=torch.from_numpy(windows).to(device),
+        again=torch.from_numpy(again).to(device),
     )
 
 
@@ -78,8 +89,19 @@ def _chosen(count: int, share: float, rng: np.random.Generator) -> NDArray[np.in
     return np.flatnonzero(rng.random(count) < share) if share else np.empty(0, np.int64)
 
 
-def _replayed(clips: Clips, index: int, frames: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float] | None:
-    """A replay of one clip in `frames` frames and the share that is seen in it; None where there is to be none.
+def _again(held: NDArray[np.bool_], share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Which clips become another look at the one before: of every second place `share`, and all that follow a held picture.
+
+    Held ones first, since only their motion is all made, and must not matter to the verdict.
+    """
+    again = np.zeros(len(held), bool)
+    if share:
+        again[1::2] = (rng.random(len(held) // 2) < share) | held[: len(held) // 2 * 2 : 2]
+    return again
+
+
+def _replayed(clips: Clips, index: int, frames: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float, bool] | None:
+    """A replay of one clip in `frames` frames, the share that is seen in it, whether it is held; None: there is to be none.
 
     Neither that a clip is a replay nor that its picture is held may say anything of its label, and the label must be clear:
     unsatisfactory clips are replayed less often, since satisfactory ones give both labels, and what lies in the graded band is
@@ -96,5 +118,5 @@ def _replayed(clips: Clips, index: int, frames: int, rng: np.random.Generator) -
     for _ in range(_TRIES):
         made, seen = replay.clip(clips.centred(index)[::step], clips.visible[index][::step], rng, held=held)
         if (seen >= most) if wanted else (seen < least):
-            return made, seen
+            return made, seen, held
     return None

@@ -276,9 +276,17 @@ def _loss(run: Fit, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         # What a clip shows teaches more than whether it will do; the outputs for it are dropped after training.
         said = functional.cross_entropy(outputs[:, 1 : 1 + len(run.kinds)], batch.kinds, ignore_index=NO_KIND)
         loss = loss + run.recipe.kind_loss * said
+    if run.recipe.again_loss:
+        loss = loss + run.recipe.again_loss * _disagreement(outputs[:, 0], batch.again)
     if run.sight:
         loss = loss + run.recipe.sight_loss * _sight(outputs[:, -1], batch.windows)
     return loss
+
+
+def _disagreement(logits: torch.Tensor, again: torch.Tensor) -> torch.Tensor:
+    """The squared difference of the logits [B] of two looks at one clip, over all clips."""
+    places = again.nonzero().flatten()
+    return functional.mse_loss(logits[places], logits[places - 1], reduction="sum") / len(logits)
 
 
 def _sight(outputs: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:

@@ -52,6 +52,9 @@ class Recipe:
     epochs. `ema` is the averaged weights' decay per step (0: none). `kind_loss` weighs the second lesson,
     which kind a clip is, `sight_loss` a third, the share of the tree that is seen (simulated clips only). `blank` is the
     share of training clips that featureless ones replace, `replay` the share that is looped, held or played backwards.
+    `sway` is the share of the others that is moved as one picture, as replays that are held always are. `again`: in every
+    second place of a batch this share, and all that follow a held picture, are another look at the clip before, moved and
+    augmented otherwise; `again_loss` weighs the squared difference of their logits.
     `blend` is the share of the weights that the run began from in its result, with batch norm re-estimated. `calibrate` divides
     the result's logits by the temperature that validation gives.
     Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best by AUC is kept. `micro_batch`
@@ -83,6 +86,9 @@ class Recipe:
     sight_loss: float = 0.0
     blank: float = 0.0
     replay: float = 0.0
+    sway: float = 0.0
+    again: float = 0.0
+    again_loss: float = 0.0
     blend: float = 0.0
     calibrate: bool = False
     rate_steps: int = 0
@@ -131,13 +137,15 @@ _NUMBERS: Final = (
     "dropout",
     "blank",
     "replay",
+    "sway",
+    "again",
     "blend",
 )
 NORM_CLIPS: Final = 8
 _REPLAYED: Final = (4, 8, 16)
-_LESSONS: Final = ("kind_loss", "sight_loss")
+_LESSONS: Final = ("kind_loss", "sight_loss", "again_loss")
 _SHARES_OF_CLIPS: Final = ("flip", "blur", "local")
-_BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank", "replay", "blend")
+_BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank", "replay", "sway", "again", "blend")
 
 
 def _usable(recipe: Recipe) -> Recipe:
@@ -174,6 +182,8 @@ def _fitting(recipe: Recipe) -> None:
             raise ConfigError(f"{name}: one of {', '.join(one for one in known if one)} is expected")
     if not _are_shares(recipe.shares):
         raise ConfigError(f"shares: {len(SHARES)} numbers above 0 are expected, 1 in sum")
+    if recipe.again_loss and not recipe.again:
+        raise ConfigError("again_loss: again is needed, or no clip is looked at twice")
     frames = len(recipe.spec.frame_numbers())
     for i, phase in enumerate(recipe.phases):
         if bool(phase.steps) == bool(phase.epochs):

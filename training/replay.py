@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from dicomqc.phantom import sight
 from dicomqc.phantom.plan import NATIVE
-from training.augment import sway
 from training.data.cines import Clips
 
 Frames = NDArray[np.uint8]
@@ -32,14 +31,13 @@ def clip(frames: Frames, visible: Sequence[float], rng: np.random.Generator, *, 
     """Another run uint8 [T,S,S] of a clip's frames, and the share of the tree that is seen in it, as `sight` counts.
 
     `visible` [T] are the frames' own shares; none where nothing of the tree counts. T divides the number of sampled frames.
-    `held`: one frame for the whole run.
+    `held`: one frame for the whole run, without noise or motion of its own.
     """
     order = [int(rng.integers(len(frames)))] * len(frames) if held else _looped(len(frames), rng)
-    made = sway(frames[order], rng) if held else frames[order]
     if not visible:
-        return made, 0.0
+        return frames[order], 0.0
     # Of fewer frames each stands for several of the sampled ones.
-    return made, sight.best(np.repeat(np.array(visible)[order], len(sight.SAMPLED) // len(order)))
+    return frames[order], sight.best(np.repeat(np.array(visible)[order], len(sight.SAMPLED) // len(order)))
 
 
 def _looped(count: int, rng: np.random.Generator) -> list[int]:

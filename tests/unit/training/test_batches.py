@@ -85,7 +85,7 @@ def test_neither_that_a_clip_is_a_replay_nor_that_it_is_held_says_anything_of_it
     )
     clips = replace(clips, kinds=tuple("graft" if not seen else "coronary" for seen in clips.visible))
     monkeypatch.setattr(batches, "augment", lambda drawn, *_: drawn[:, :, :1, :1].float())
-    monkeypatch.setattr(replay, "sway", lambda frames, _: frames)
+    monkeypatch.setattr(batches, "sway", lambda frames, _: frames)
     recipe, rng = _recipe(tmp_path, "replay: 0.4"), np.random.default_rng(2)
     shares = []
     for held in (0.0, 1.0):

@@ -49,9 +49,9 @@ def test_a_recipe_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
     [
         ("patients: 1400", "patients: -1", "patients"),
         ("patients: 1400", "patients: x", "patients"),
-        ("steps: 350", "steps: 0", "phases[0]: steps or epochs"),
-        ("steps: 350", "steps: 350, epochs: 2", "phases[0]: steps or epochs"),
-        ("steps: 350", "steps: x", "phases[0].steps"),
+        ("steps: 200", "steps: 0", "phases[0]: steps or epochs"),
+        ("steps: 200", "steps: 200, epochs: 2", "phases[0]: steps or epochs"),
+        ("steps: 200", "steps: x", "phases[0].steps"),
         ("frames: 8", "frames: 17", "phases[0].frames: the spec has 16"),
         ("schedule: carry", "schedule: other", "schedule: one of carry, paper"),
         ("schedule: carry", "schedule: carry\nprecision: bf16", "precision: one of auto, fp32"),
