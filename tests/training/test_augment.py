@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
+from training import augment as augmented
 from training import laboratory
-from training.augment import Strength, augment, draw
+from training.augment import Strength, augment, draw, sway
 from training.data.cines import Clips
 
 _STILL = Strength(
@@ -126,6 +128,54 @@ def test_the_start_jitters_by_the_margin_and_fewer_frames_stride_over_all() -> N
         assert np.diff(order).tolist() == [4, 4, 4]
         starts.add(int(order[0]))
     assert starts == {0, 1, 2}
+
+
+def test_a_picture_that_moves_differs_in_every_frame() -> None:
+    rng = np.random.default_rng(1)
+    still = np.repeat(rng.integers(60, 180, (1, 48, 48), dtype=np.uint8), 16, axis=0)
+    made = [sway(still, np.random.default_rng(seed)) for seed in range(60)]
+    way = [np.abs(np.diff(one.astype(int), axis=0)).mean(axis=(1, 2)) for one in made]
+    # Those that stand still have their own noise alone, which is at most 1 in spread.
+    moving = [one for one in way if one.mean() > 1.5]
+    assert 36 <= len(moving) <= 57
+    assert all((one > 0.1).all() for one in moving)
+
+
+def _light(seed: int, side: int = 80) -> NDArray[np.float64]:
+    """Where a spot of light is that stands still but for the sway, right and down [16,2], in pixels about its mean."""
+    still = np.full((16, side, side), 40, np.uint8)
+    still[:, side // 2 - 9 : side // 2 + 9, side // 2 - 9 : side // 2 + 9] = 200
+    made = sway(still, np.random.default_rng(seed)).astype(float)
+    assert (np.abs(np.diff(made, axis=0)).mean(axis=(1, 2)) > 0.02).all()
+    light = np.where(made > 60.0, made - 40.0, 0.0)
+    total = light.sum(axis=(1, 2))
+    places = [(light.sum(axis=axis) * np.arange(side)).sum(axis=1) / total for axis in (1, 2)]
+    return np.stack([one - one.mean() for one in places], axis=-1)
+
+
+def test_a_picture_has_noise_of_its_own_in_each_frame_and_moves_but_for_a_fifth() -> None:
+    spans = [float(np.ptp(_light(seed), axis=0).max()) for seed in range(200)]
+    assert 20 < sum(span < 0.2 for span in spans) < 75
+    # At 160 pixels by up to 6.5 to either side, at half of them by half as much; few draws come near the end.
+    assert 2.0 < max(spans) < 6.6
+
+
+@pytest.mark.parametrize(("own_phases", "least", "most"), [(0.0, 0.35, 1.0), (1.0, 0.0, 0.3)])
+def test_a_picture_is_moved_every_way_and_comes_back_as_it_went_where_it_has_one_phase(
+    own_phases: float, least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The long axis of its path, and whether the other one is much shorter. Heart and breath together make some wide."""
+    monkeypatch.setattr(augmented, "_OWN_PHASES", own_phases)
+    ways, narrow = [], []
+    for seed in range(200):
+        path = _light(seed)
+        if np.ptp(path, axis=0).max() < 1.0:
+            continue
+        lengths, axes = np.linalg.eigh(np.cov(path.T))
+        ways.append(np.degrees(np.arctan2(axes[1, 1], axes[0, 1])) % 180.0)
+        narrow.append(lengths[0] < 0.05 * lengths[1])
+    assert min(np.histogram(ways, 4, (0.0, 180.0))[0]) > 10
+    assert least < np.mean(narrow) < most
 
 
 def _as_dict(strength: Strength) -> dict[str, float]:

@@ -118,6 +118,56 @@ def test_a_blank_one_is_unsatisfactory_of_no_kind_and_shows_nothing(tmp_path: Pa
     assert set(batch.kinds.tolist()) == {NO_KIND}
 
 
+def _shown(batch: Batch) -> list[tuple[int, ...]]:
+    """The grey of each frame of each clip; `_clips` has flat ones."""
+    return [tuple(round(float(frame)) for frame in clip.mean(dim=(1, 2))) for clip in batch.grey]
+
+
+def test_another_look_shows_the_clip_before_and_says_the_same_of_it(tmp_path: Path) -> None:
+    batch = _made(_recipe(tmp_path, "again: 0.5"), _clips())
+    again = batch.again.nonzero().flatten().tolist()
+    assert 4 <= len(again) <= 16
+    assert all(place % 2 for place in again)
+    shown = _shown(batch)
+    for place in again:
+        assert shown[place] == shown[place - 1]
+        for values in (batch.targets, batch.kinds, batch.windows):
+            assert values[place] == values[place - 1]
+    assert batch.part(again[0] - 1, again[0] + 1).again.tolist() == [False, True]
+    assert batch.part(again[0], again[0] + 1).again.tolist() == [False]
+    assert not _made(_recipe(tmp_path), _clips()).again.any()
+
+
+def test_a_held_picture_is_looked_at_twice_each_time_moved_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    textured = np.random.default_rng(0).integers(40, 200, (_COUNT, 18, 160, 160), dtype=np.uint8)
+    monkeypatch.setattr(replay, "HELD", 1.0)
+    batch = _made(_recipe(tmp_path, "replay: 0.5\nagain: 0.001"), replace(_clips(), frames=textured))
+    replayed = batch.kinds == NO_KIND
+    again = batch.again.nonzero().flatten().tolist()
+    assert again
+    assert again == [place + 1 for place in range(0, _COUNT, 2) if replayed[place]]
+    assert all(not torch.equal(batch.grey[place], batch.grey[place - 1]) for place in again)
+
+
+def test_any_clip_may_be_moved_as_one_picture_over_its_own_motion(tmp_path: Path) -> None:
+    moved = _made(_recipe(tmp_path, "sway: 0.999"), _clips())
+    plain = _made(_recipe(tmp_path), _clips())
+    assert moved.targets.tolist() == plain.targets.tolist()
+    assert moved.kinds.tolist() == plain.kinds.tolist()
+    # Flat pictures show the noise alone, which every moved one has.
+    assert (moved.grey.std(dim=(2, 3)) > 0.1).all()
+    assert float(plain.grey.std(dim=(2, 3)).max()) < 1e-4
+    assert _shown(moved) == _shown(plain)
+
+
+def test_no_blank_one_is_another_look_and_there_is_none_of_it(tmp_path: Path) -> None:
+    batch = _made(_recipe(tmp_path, "again: 0.9\nblank: 0.4"), _clips())
+    emptied = (batch.windows == 0.0) & (batch.kinds == NO_KIND)
+    assert batch.again.any()
+    assert not (batch.again & emptied).any()
+    assert not (batch.again[1:] & emptied[:-1]).any()
+
+
 def test_the_same_numbers_give_the_same_batch(tmp_path: Path) -> None:
     recipe = _recipe(tmp_path, "replay: 0.5\nblank: 0.2")
     one, other = (_made(recipe, _clips()) for _ in range(2))

@@ -58,6 +58,8 @@ def test_a_recipe_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
         ("ema: 0.99", "ema: 1.0", "ema: a number of at least 0 and below 1"),
         ("rotate_deg: 10.0", "rotate_deg: x", "rotate_deg"),
         ("clutter: 0.8", "clutter: -1", "clutter"),
+        ("again: 0.3", "again: 0.0", "again_loss: again is needed"),
+        ("sway: 0.3", "sway: 1", "sway: a number of at least 0 and below 1"),
         ("calibrate: true", "calibrate: 1", "calibrate: true or false is expected"),
         ("local: 0.5", "local: 7", "local: a number of at least 0 and at most 1"),
         ("model: x3d_s", "model: nope", "model"),
