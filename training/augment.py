@@ -1,6 +1,7 @@
 """The only place that warps what is trained on: one draw per clip, the same on all of its frames; quantum noise anew per frame.
 
-Everything runs on the device of the batch and follows from the generator given, whatever the number of threads.
+`augment` runs on the device of the batch, `sway`, which moves every frame otherwise, before it on the CPU. Both follow from the
+generator given, whatever the number of threads.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from training.laboratory import blurred
 _SWAYS: Final = (((45.0, 130.0), (2.5, 2.5, 1.5), 0.5), ((8.0, 30.0), (4.0, 4.0, 1.5), 0.0))
 _SWAY_SIDE: Final = 160
 _SAMPLED_SECONDS: Final = 32 / 15
-_OWN_PHASES: Final = 0.35  # share in which right, down and turn do not go together
+_OWN_PHASES: Final = 0.35  # share of heart's and of breath's motions in which right, down and turn do not go together
 _STILL: Final = 0.2  # share of pictures that do not move at all
 _SWAY_NOISE: Final = (0.2, 1.0)  # grey levels at the cached size; more would hide what the label says is seen
 
@@ -103,14 +104,14 @@ def _warp(grey: torch.Tensor, size: int, strength: Strength, rng: np.random.Gene
     return functional.grid_sample(grey, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def sway(frames: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Frames uint8 [T,S,S] of a run, moved as one rigid picture each, under fresh noise: a held one has none of its own.
+def sway(frames: NDArray[np.uint8], rng: np.random.Generator, seconds: float = _SAMPLED_SECONDS) -> NDArray[np.uint8]:
+    """Frames uint8 [T,S,S] of `seconds` of a run, moved as one rigid picture each, under fresh noise: a held one has none.
 
     As heart and breath move it, any way, slowly or quickly, far or hardly; some are not moved at all.
     """
     size = frames.shape[1]
     sigma = float(np.exp(rng.uniform(*np.log(_SWAY_NOISE))))
-    ways = _ways(len(frames), rng) * (size / _SWAY_SIDE, size / _SWAY_SIDE, 1.0)
+    ways = _ways(len(frames), seconds, rng) * (size / _SWAY_SIDE, size / _SWAY_SIDE, 1.0)
     grain = rng.standard_normal(frames.shape, dtype=np.float32) * np.float32(sigma)
     if rng.random() < _STILL:
         ways[:] = 0.0
@@ -124,9 +125,9 @@ def sway(frames: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
     return made
 
 
-def _ways(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Shift to the right, shift down and turn, [count,3], of `count` frames spread over the time of the sampled ones."""
-    minutes = np.arange(count)[:, None] * (_SAMPLED_SECONDS / count / 60.0)
+def _ways(count: int, seconds: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Shift to the right, shift down and turn, [count,3], of `count` frames spread over `seconds`."""
+    minutes = np.arange(count)[:, None] * (seconds / count / 60.0)
     ways = np.zeros((count, 3))
     for pace, most, systole in _SWAYS:
         apart = rng.random(3) if rng.random() < _OWN_PHASES else rng.random()

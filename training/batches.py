@@ -26,7 +26,7 @@ class Batch:
     """`grey` float32 [B,T,S,S] 0 to 255; `targets` [B] (1: unsatisfactory); `kinds` [B], places in a list or NO_KIND.
 
     `windows` [B] are the shares of the tree that are seen, nan where nothing says so. `again` [B]: whether a clip is the one
-    before it, moved and augmented otherwise, of which the same must be said.
+    before it, augmented otherwise, of which the same must be said; in odd places alone.
     """
 
     grey: torch.Tensor
@@ -36,9 +36,8 @@ class Batch:
     again: torch.Tensor
 
     def part(self, first: int, stop: int) -> "Batch":
-        """The clips from `first` on and before `stop`; the first of them is another look at none."""
-        parts = {field.name: getattr(self, field.name)[first:stop] for field in fields(self)}
-        return Batch(**parts | {"again": parts["again"] & (torch.arange(len(parts["again"])) > 0).to(parts["again"].device)})
+        """The clips from `first` on and before `stop`; an even `first` keeps every look with the clip that it is a look at."""
+        return Batch(**{field.name: getattr(self, field.name)[first:stop] for field in fields(self)})
 
 
 def make(
@@ -68,7 +67,7 @@ def make(
         for values in (drawn, targets, shown, windows, held):
             values[place] = values[place - 1]
     for place in np.union1d(np.flatnonzero(held), _chosen(len(indices), recipe.sway, rng)):
-        drawn[place] = torch.from_numpy(sway(drawn[place].numpy(), rng))
+        drawn[place] = torch.from_numpy(sway(drawn[place].numpy(), rng, recipe.spec.window / recipe.spec.frame_rate_hz))
     grey = augment(drawn.to(device), phase.size, recipe.augment, rng)
     for place in _chosen(len(indices), recipe.blank, rng):
         # A blank one is unsatisfactory, of no kind, and nothing is seen in it.
@@ -90,9 +89,9 @@ def _chosen(count: int, share: float, rng: np.random.Generator) -> NDArray[np.in
 
 
 def _again(held: NDArray[np.bool_], share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Which clips become another look at the one before: of every second place `share`, and all that follow a held picture.
+    """Which clips become another look at the one before: of the second ones of every two `share`, and all after a held one.
 
-    Held ones first, since only their motion is all made, and must not matter to the verdict.
+    Every held one, since all of its motion is made and must not matter to the verdict.
     """
     again = np.zeros(len(held), bool)
     if share:

@@ -284,9 +284,11 @@ def _loss(run: Fit, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 def _disagreement(logits: torch.Tensor, again: torch.Tensor) -> torch.Tensor:
-    """The squared difference of the logits [B] of two looks at one clip, over all clips."""
-    places = again.nonzero().flatten()
-    return functional.mse_loss(logits[places], logits[places - 1], reduction="sum") / len(logits)
+    """The squared difference of the logits [B] of two looks at one clip, in sum over the number of all clips.
+
+    A first clip that is another look has lost what it is a look at, to another part of the batch.
+    """
+    return (logits[1:] - logits[:-1])[again[1:]].square().sum() / len(logits)
 
 
 def _sight(outputs: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:

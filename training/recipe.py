@@ -52,9 +52,9 @@ class Recipe:
     epochs. `ema` is the averaged weights' decay per step (0: none). `kind_loss` weighs the second lesson,
     which kind a clip is, `sight_loss` a third, the share of the tree that is seen (simulated clips only). `blank` is the
     share of training clips that featureless ones replace, `replay` the share that is looped, held or played backwards.
-    `sway` is the share of the others that is moved as one picture, as replays that are held always are. `again`: in every
-    second place of a batch this share, and all that follow a held picture, are another look at the clip before, moved and
-    augmented otherwise; `again_loss` weighs the squared difference of their logits.
+    `sway` is the share of all that is moved as one picture (a fifth of it under noise alone), as replays that are held always
+    are. `again`: of the second ones of every two clips of a batch this share, and all that follow a held picture, are another
+    look at the clip before, augmented otherwise; `again_loss` weighs the squared difference of their logits.
     `blend` is the share of the weights that the run began from in its result, with batch norm re-estimated. `calibrate` divides
     the result's logits by the temperature that validation gives.
     Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best by AUC is kept. `micro_batch`
@@ -182,8 +182,6 @@ def _fitting(recipe: Recipe) -> None:
             raise ConfigError(f"{name}: one of {', '.join(one for one in known if one)} is expected")
     if not _are_shares(recipe.shares):
         raise ConfigError(f"shares: {len(SHARES)} numbers above 0 are expected, 1 in sum")
-    if recipe.again_loss and not recipe.again:
-        raise ConfigError("again_loss: again is needed, or no clip is looked at twice")
     frames = len(recipe.spec.frame_numbers())
     for i, phase in enumerate(recipe.phases):
         if bool(phase.steps) == bool(phase.epochs):
@@ -191,6 +189,19 @@ def _fitting(recipe: Recipe) -> None:
         if phase.frames > frames:
             raise ConfigError(f"phases[{i}].frames: the spec has {frames}")
     _mixable(recipe)
+    _paired(recipe)
+
+
+def _paired(recipe: Recipe) -> None:
+    """What second looks need."""
+    if recipe.again_loss and not recipe.again:
+        raise ConfigError("again_loss: again is needed, or no clip is looked at twice")
+    for name, size in {
+        "micro_batch": recipe.micro_batch,
+        **{f"phases[{i}].batch": p.batch for i, p in enumerate(recipe.phases)},
+    }.items():
+        if recipe.again and size % 2:
+            raise ConfigError(f"{name}: again wants an even number, so that two looks at one clip stay together")
 
 
 def _mixable(recipe: Recipe) -> None:

@@ -178,5 +178,23 @@ def test_a_picture_is_moved_every_way_and_comes_back_as_it_went_where_it_has_one
     assert least < np.mean(narrow) < most
 
 
+def test_a_picture_turns_to_and_fro_and_keeps_the_time_of_what_was_sampled() -> None:
+    """A bar across the middle: by how much its ends go up and down against each other, and how often in a minute."""
+    still = np.full((16, 80, 80), 40, np.uint8)
+    still[:, 38:42] = 200
+    turns, pace = [], {1.0: 0.0, 60.0: 0.0}
+    for seed in range(60):
+        ends = []
+        for seconds in pace:
+            light = np.clip(sway(still, np.random.default_rng(seed), seconds).astype(float) - 60.0, 0.0, None)
+            rows = (light * np.arange(80)[:, None]).sum(axis=1) / light.sum(axis=1)
+            ends.append(rows[:, 75] - rows[:, 5])
+            pace[seconds] += float(np.abs(np.diff(rows[:, 40])).sum())
+        turns.append(np.ptp(ends[-1]))
+    # 70 columns turned by up to 3 degrees to either side.
+    assert 1.0 < max(turns) < 7.5
+    assert pace[60.0] > 1.5 * pace[1.0]
+
+
 def _as_dict(strength: Strength) -> dict[str, float]:
     return {name: getattr(strength, name) for name in Strength.__slots__}
