@@ -115,13 +115,19 @@ def sway(frames: NDArray[np.uint8], rng: np.random.Generator, seconds: float = _
     grain = rng.standard_normal(frames.shape, dtype=np.float32) * np.float32(sigma)
     if rng.random() < _STILL:
         ways[:] = 0.0
+    return moved(frames, ways, grain)
+
+
+def moved(frames: NDArray[np.uint8], ways: NDArray[np.float64], grain: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Frames uint8 [T,S,S], each shifted right, down (pixels) and turned (degrees) by its row of `ways` [T,3], and `grain`."""
+    size = frames.shape[1]
     made = np.empty_like(frames)
     for place, (right, down, turn) in enumerate(ways.tolist()):
         matrix = cv2.getRotationMatrix2D((size / 2, size / 2), turn, 1.0)
         matrix[:, 2] += right, down
         grey = frames[place].astype(np.float32)
-        moved = cv2.warpAffine(grey, matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        made[place] = np.clip(np.rint(moved + grain[place]), 0.0, 255.0)
+        warped = cv2.warpAffine(grey, matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        made[place] = np.clip(np.rint(warped + grain[place]), 0.0, 255.0)
     return made
 
 

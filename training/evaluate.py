@@ -92,6 +92,7 @@ def check(run: Run, workers: int, say: Say, *, device: torch.device) -> dict[str
     found[baseline.NAME] = baseline.auc(clips, split, run.seed)
     if run.manifest is None:
         found["held"] = held.figures(run.recipe, model, clips, split.test, threshold, seed=run.seed, device=device)
+        found["held_by_direction"] = held.by_direction(run.recipe, model, clips, split.test, seed=run.seed, device=device)
         found |= _looked(run, model, clips, split.test, workers, say, device)
     if distributed.world().first:
         files.write_json(run.folder / SANITY, metrics.plain(found))

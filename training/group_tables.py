@@ -68,7 +68,13 @@ def held(run: Result) -> Table:
         "a network for which standing still is a sign is wrong here."
     )
     header = ["One frame", "Clips / unsatisfactory", "AUC", "Sensitivity", "Specificity"]
-    return Table(title=f"One frame held: {run.model}, test", header=header, rows=rows, notes=(note,))
+    ways = (run.sanity or {}).get("held_by_direction") or {}
+    told = tuple(
+        f"Of {one['pictures']} {label} pictures, each moved in eight directions, the logit deviates by {one['deviation']:.2f} "
+        f"within a picture (mean {one['mean']:+.2f}); at best by 0."
+        for label, one in ways.items()
+    )
+    return Table(title=f"One frame held: {run.model}, test", header=header, rows=rows, notes=(note, *told))
 
 
 def vessels(run: Result) -> Table:

@@ -3,15 +3,18 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from training import held
+from training import group_tables, held
 from training.data.cines import Clips
 from training.recipe import Recipe, load
+from training.results import Result
 
 _COUNT, _SIZE = 24, 160
 _FILLING = (0.0,) * 8 + (0.5, 0.7, 0.8, 0.9, 1.0, 0.9, 0.8, 0.8)
@@ -79,3 +82,35 @@ def test_nothing_is_reported_where_nobody_says_what_is_seen_or_one_label_is_miss
     other = replace(recipe, spec=replace(recipe.spec, step=4))
     assert held.figures(other, _Judge(), clips, range(_COUNT), 0.5, seed=1, device=_CPU) == {}
     assert held.figures(recipe, _Judge(), clips, range(0, _COUNT, 2), 0.5, seed=1, device=_CPU) == {}
+
+
+class _Walker(nn.Module):
+    """A logit by how far right the light of the first frame lies of that of the whole run: direction is all that counts."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        light = values[:, 0].clamp(min=0.0)
+        places = (light * torch.arange(light.shape[-1])).sum(dim=(2, 3)) / light.sum(dim=(2, 3))
+        return places[:, :1] - places.mean(dim=1, keepdim=True)
+
+
+def test_a_network_that_goes_by_the_direction_is_told_from_one_that_does_not(
+    recipe: Recipe, clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.loop.normalise", lambda grey, _: (grey[:, None].float() - 110.0) / 50.0)
+    frames = clips.frames.copy()
+    frames[:, :, 60:100, 60:100] += 60
+    lit = replace(clips, frames=frames)
+    for judge, least, most in ((_Walker(), 0.02, 5.0), (_Judge(), 0.0, 0.01)):
+        found = held.by_direction(recipe, judge, lit, range(_COUNT), seed=1, device=_CPU)
+        assert {name: one["pictures"] for name, one in found.items()} == {"satisfactory": 12, "unsatisfactory": 8}
+        assert all(least <= one["deviation"] <= most for one in found.values()), found
+    assert found["unsatisfactory"]["mean"] > found["satisfactory"]["mean"]
+    assert held.by_direction(recipe, _Judge(), lit, range(0, _COUNT, 2), seed=1, device=_CPU) == {}
+
+
+def test_the_report_tells_how_much_the_logit_hangs_on_the_direction() -> None:
+    ways = {"satisfactory": {"pictures": 12, "mean": -1.1, "deviation": 0.5}}
+    run = SimpleNamespace(model="X3D-S", sanity={"held": {}, "held_by_direction": ways})
+    table = group_tables.held(cast("Result", run))
+    assert "Of 12 satisfactory pictures, each moved in eight directions, the logit deviates by 0.50" in table.notes[-1]
+    assert len(group_tables.held(cast("Result", SimpleNamespace(model="X3D-S", sanity=None))).notes) == 1
