@@ -20,7 +20,7 @@ from training.laboratory import blurred
 # Of a picture, at 160 pixels: heart and breath by cycles a minute, how far to either side they may move it, in pixels and
 # degrees, and how much quicker one way than back, as in systole.
 _SWAYS: Final = (((45.0, 130.0), (2.5, 2.5, 1.5), 0.5), ((8.0, 30.0), (4.0, 4.0, 1.5), 0.0))
-_SWAY_SIDE: Final = 160
+SWAY_SIDE: Final = 160
 _SAMPLED_SECONDS: Final = 32 / 15
 _OWN_PHASES: Final = 0.35  # share of heart's and of breath's motions in which right, down and turn do not go together
 _STILL: Final = 0.2  # share of pictures that do not move at all
@@ -111,7 +111,7 @@ def sway(frames: NDArray[np.uint8], rng: np.random.Generator, seconds: float = _
     """
     size = frames.shape[1]
     sigma = float(np.exp(rng.uniform(*np.log(_SWAY_NOISE))))
-    ways = _ways(len(frames), seconds, rng) * (size / _SWAY_SIDE, size / _SWAY_SIDE, 1.0)
+    ways = _ways(len(frames), seconds, rng) * (size / SWAY_SIDE, size / SWAY_SIDE, 1.0)
     grain = rng.standard_normal(frames.shape, dtype=np.float32) * np.float32(sigma)
     if rng.random() < _STILL:
         ways[:] = 0.0

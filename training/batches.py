@@ -66,8 +66,7 @@ def make(
     for place in np.flatnonzero(again):
         for values in (drawn, targets, shown, windows, held):
             values[place] = values[place - 1]
-    for place in np.union1d(np.flatnonzero(held), _chosen(len(indices), recipe.sway, rng)):
-        drawn[place] = torch.from_numpy(sway(drawn[place].numpy(), rng, recipe.spec.window / recipe.spec.frame_rate_hz))
+    _move(drawn, held, recipe, rng)
     grey = augment(drawn.to(device), phase.size, recipe.augment, rng)
     for place in _chosen(len(indices), recipe.blank, rng):
         # A blank one is unsatisfactory, of no kind, and nothing is seen in it.
@@ -81,6 +80,13 @@ def make(
         windows=torch.from_numpy(windows).to(device),
         again=torch.from_numpy(again).to(device),
     )
+
+
+def _move(drawn: torch.Tensor, held: NDArray[np.bool_], recipe: Recipe, rng: np.random.Generator) -> None:
+    """Move in place what is held, which has no motion of its own, and the recipe's share of all."""
+    seconds = recipe.spec.window / recipe.spec.frame_rate_hz
+    for place in np.union1d(np.flatnonzero(held), _chosen(len(held), recipe.sway, rng)):
+        drawn[place] = torch.from_numpy(sway(drawn[place].numpy(), rng, seconds))
 
 
 def _chosen(count: int, share: float, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -149,8 +149,7 @@ def _rigid(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Rotation about the middle and shift, [count,2,3], by beats of 60 to 90 a minute and breaths of 12 to 18."""
     seconds = np.arange(count) / 15.0
     beat = 2 * np.pi * (seconds * rng.uniform(1.0, 1.5) + rng.random())
-    # A beat is quick in systole and slow in diastole.
-    heart = (np.sin(beat) + 0.35 * np.sin(2 * beat)) / 1.2
+    heart = heartbeat(beat)
     breath = np.sin(2 * np.pi * (seconds * rng.uniform(0.2, 0.3) + rng.random()))
     way = rng.uniform(0.0, 2 * np.pi)
     reach, depth = rng.uniform(2.5, 4.0), rng.uniform(3.5, 6.0)
@@ -158,6 +157,11 @@ def _rigid(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
     right, down = reach * np.cos(way) * heart, reach * np.sin(way) * heart + depth * breath
     rows = (np.cos(turn), -np.sin(turn), right), (np.sin(turn), np.cos(turn), down)
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=1)
+
+
+def heartbeat(phase: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far a beat has moved the heart at `phase` in radians, about −1 to 1: quick in systole and slow in diastole."""
+    return np.asarray((np.sin(phase) + 0.35 * np.sin(2 * phase)) / 1.2, dtype=np.float64)
 
 
 def variants(spec: FrameSpec, frames: int, contrast_from: int, seed: int) -> tuple[Variant, ...]:

@@ -16,8 +16,9 @@ from torch import nn
 
 from dicomqc.phantom import sight
 from training import loop, metrics, replay
-from training.augment import moved, sway
+from training.augment import SWAY_SIDE, moved, sway
 from training.calibration import probabilities
+from training.carryover import heartbeat
 from training.data.cines import Clips
 from training.recipe import Recipe
 
@@ -29,7 +30,6 @@ _DIRECTIONS: Final = 8
 _SHIFT_PX: Final = 1.0  # to either side by a heart of 75 a minute, at 160 pixels; a turn of 0.75 degrees goes with it
 _TURN_DEG: Final = 0.75
 _BEATS_HZ: Final = 1.25
-_SIDE: Final = 160
 _NOISE: Final = 0.6
 
 
@@ -82,17 +82,17 @@ def _clear(recipe: Recipe, clips: Clips, indices: Sequence[int]) -> dict[int, in
 def by_direction(
     recipe: Recipe, model: nn.Module, clips: Clips, indices: Sequence[int], *, seed: int, device: torch.device
 ) -> Mapping[str, Any]:
-    """How much the logit of a picture hangs on the way in which it moves: standard deviation within a picture, by label.
+    """How much the logit of a picture hangs on the way in which it moves: mean standard deviation within a picture, by label.
 
     The first clips of each label, a clear frame of each, shifted to and fro in eight directions along one path by a beating
     heart, a turn with it, under one noise. 0 is best: what is seen is the same.
     """
     places = _clear(recipe, clips, indices)
     found: dict[str, Any] = {}
+    if not places:
+        return found
     for name, label in (("satisfactory", 0.0), ("unsatisfactory", 1.0)):
         chosen = [i for i in places if float(clips.labels[i]) == label][:_PICTURES]
-        if not chosen:
-            return {}
         made = np.concatenate([_directions(clips.centred(i)[places[i]], np.random.default_rng([seed, 7])) for i in chosen])
         changed = replace(clips, frames=made, rows=None, margin=0)
         logits = loop.score(recipe, model, changed, range(len(made)), device=device).reshape(len(chosen), -1)
@@ -103,10 +103,9 @@ def by_direction(
 def _directions(frame: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Runs uint8 [8,T,S,S] of one frame [S,S]."""
     count, size = len(sight.SAMPLED), len(frame)
-    beat = 2.0 * np.pi * _BEATS_HZ * (np.array(sight.SAMPLED) / 15.0)
-    heart = (np.sin(beat) + 0.35 * np.sin(2.0 * beat)) / 1.2
+    heart = heartbeat(2.0 * np.pi * _BEATS_HZ * (np.array(sight.SAMPLED) / 15.0))
     grain = rng.standard_normal((count, size, size), dtype=np.float32) * np.float32(_NOISE)
-    still, reach = np.repeat(frame[None], count, axis=0), _SHIFT_PX * size / _SIDE
+    still, reach = np.repeat(frame[None], count, axis=0), _SHIFT_PX * size / SWAY_SIDE
     angles = 2.0 * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS
     ways = [np.stack([reach * np.cos(a) * heart, reach * np.sin(a) * heart, _TURN_DEG * heart], axis=-1) for a in angles]
     return np.stack([moved(still, way, grain) for way in ways])

@@ -284,10 +284,7 @@ def _loss(run: Fit, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 def _disagreement(logits: torch.Tensor, again: torch.Tensor) -> torch.Tensor:
-    """The squared difference of the logits [B] of two looks at one clip, in sum over the number of all clips.
-
-    A first clip that is another look has lost what it is a look at, to another part of the batch.
-    """
+    """The squared difference of the logits [B] of two looks at one clip, in sum over the number of all clips."""
     return (logits[1:] - logits[:-1])[again[1:]].square().sum() / len(logits)
 
 

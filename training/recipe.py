@@ -196,10 +196,8 @@ def _paired(recipe: Recipe) -> None:
     """What second looks need."""
     if recipe.again_loss and not recipe.again:
         raise ConfigError("again_loss: again is needed, or no clip is looked at twice")
-    for name, size in {
-        "micro_batch": recipe.micro_batch,
-        **{f"phases[{i}].batch": p.batch for i, p in enumerate(recipe.phases)},
-    }.items():
+    sizes = {f"phases[{i}].batch": phase.batch for i, phase in enumerate(recipe.phases)} | {"micro_batch": recipe.micro_batch}
+    for name, size in sizes.items():
         if recipe.again and size % 2:
             raise ConfigError(f"{name}: again wants an even number, so that two looks at one clip stay together")
 

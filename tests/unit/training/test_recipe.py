@@ -4,10 +4,17 @@ import pytest
 
 from dicomqc.core.errors import ConfigError
 from dicomqc.sample.spec import X3D_S
-from training.recipe import load, write
+from training.recipe import Recipe, load, write
 
 _FOLDER = Path(__file__).resolve().parents[3] / "config" / "training"
 _SHIPPED = _FOLDER / "x3d_s_demo.yaml"
+_MOVED = _FOLDER / "x3d_s_moved.yaml"
+
+
+def _with(base: Path, keys: str, folder: Path) -> Recipe:
+    """The recipe `base` with other keys."""
+    (folder / "recipe.yaml").write_text(f"base: {base}\n{keys}\n", encoding="utf-8")
+    return load(folder / "recipe.yaml")
 
 
 def test_the_shipped_recipe_is_the_papers_input_and_a_fixed_number_of_steps() -> None:
@@ -87,12 +94,9 @@ def test_an_unusable_figure_is_refused_before_a_cohort_is_rendered(tmp_path: Pat
     ],
 )
 def test_second_looks_that_cannot_be_are_refused(tmp_path: Path, keys: str, says: str) -> None:
-    path = tmp_path / "recipe.yaml"
-    path.write_text(f"base: {_FOLDER / 'x3d_s_moved.yaml'}\n{keys}\n", encoding="utf-8")
+    assert load(_MOVED).again_loss > 0
     with pytest.raises(ConfigError, match=says):
-        load(path)
-    path.write_text(f"base: {_FOLDER / 'x3d_s_moved.yaml'}\n", encoding="utf-8")
-    assert load(path).again_loss > 0
+        _with(_MOVED, keys, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -103,12 +107,9 @@ def test_second_looks_that_cannot_be_are_refused(tmp_path: Path, keys: str, says
     ],
 )
 def test_what_leaves_batch_norm_without_statistics_is_refused(tmp_path: Path, keys: str, says: str) -> None:
-    path = tmp_path / "recipe.yaml"
-    path.write_text(f"base: {_SHIPPED}\nreestimate_clips: 0\n{keys}\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=says):
-        load(path)
-    path.write_text(f"base: {_SHIPPED}\nreestimate_clips: 8\n{keys}\n", encoding="utf-8")
-    assert load(path).reestimate_clips == 8
+        _with(_SHIPPED, f"reestimate_clips: 0\n{keys}", tmp_path)
+    assert _with(_SHIPPED, f"reestimate_clips: 8\n{keys}", tmp_path).reestimate_clips == 8
 
 
 _PAPER = {
