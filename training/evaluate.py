@@ -45,7 +45,7 @@ def evaluate(run: Run, workers: int, say: Say, *, device: torch.device, independ
     clips = run.clips(workers, say)
     split = run.split(clips)
     parts = {"validation": scored(clips, taught(run, clips, split)[1])}
-    frozen = freeze(parts["validation"])
+    frozen = freeze(parts["validation"], run.seed)
     parts["test"], last, shown = scored(clips, split.test), clips, split.test
     if independent is not None:
         last = run.read(independent, "independent", workers, say)
@@ -115,7 +115,7 @@ def _looked(
     }
 
 
-def freeze(validation: Predictions) -> dict[str, float]:
+def freeze(validation: Predictions, seed: int) -> dict[str, float]:
     """Everything that is chosen, from validation alone: both operating points and the temperature."""
 
     def inside(threshold: float) -> float:
@@ -124,7 +124,7 @@ def freeze(validation: Predictions) -> dict[str, float]:
 
     labels, scores = validation.labels, validation.scores
     return {
-        "threshold": inside(metrics.best_threshold(labels, scores)),
+        "threshold": inside(metrics.steady_threshold(labels, scores, validation.patients, seed=seed)),
         "threshold_specificity_95": inside(metrics.threshold_at_specificity(labels, scores, SPECIFICITY)),
         "temperature": fit_temperature(labels, validation.logits),
     }

@@ -105,6 +105,19 @@ def best_threshold(labels: Values, scores: Values) -> float:
     return _between(levels, best)
 
 
+def steady_threshold(labels: Values, scores: Values, patients: Sequence[str], *, seed: int, rounds: int = ROUNDS) -> float:
+    """The mean log-odds of `best_threshold` over patients drawn with replacement, as a probability (bagging, Breiman 1996).
+
+    The F1 of a few hundred clips is flat near its top, so that the single best threshold hangs on one or two of them.
+    """
+    draws, every = bootstrap.draw(patients, seed=seed, rounds=rounds), np.arange(len(labels))
+    drawn = (np.repeat(every, weights[draws.owner]) for weights in draws.weights)
+    found = np.array([best_threshold(labels[clips], scores[clips]) for clips in drawn if labels[clips].any()])
+    edge = np.finfo(np.float64).eps
+    inside = np.clip(found if len(found) else best_threshold(labels, scores), edge, 1.0 - edge)
+    return float(1.0 / (1.0 + np.exp(-np.mean(np.log(inside) - np.log1p(-inside)))))
+
+
 def threshold_at_specificity(labels: Values, scores: Values, specificity: float) -> float:
     """The lowest threshold that keeps at least `specificity` on these clips; above every score where none does."""
     levels, cells = _all_thresholds(labels, scores)

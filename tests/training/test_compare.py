@@ -62,7 +62,7 @@ def _run(
     run = Run(folder=folder, recipe=recipe, seed=seed, fit_seed=seed)
     ranges = {"validation": range(60), "test": range(60, 140), "unseen": range(140, 200)}
     parts = {n: Predictions.of(made, r, logits[list(r)]) for n, r in ranges.items()}
-    frozen = freeze(parts["validation"])
+    frozen = freeze(parts["validation"], 0)
     metrics = {**frozen, **{n: figures(part, frozen, run.seed) for n, part in parts.items()}}
     (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
     predictions.write(folder / "predictions.csv", parts)

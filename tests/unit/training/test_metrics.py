@@ -47,6 +47,33 @@ def test_the_threshold_has_the_best_f1_and_lies_between_two_scores() -> None:
     assert metrics.report(_LABELS, _SCORES, list("abcdefg"), threshold, seed=0, rounds=2).f1 == max(every)
 
 
+def test_the_steady_threshold_of_what_is_apart_lies_between() -> None:
+    labels, scores = np.repeat([0.0, 1.0], 20), np.concatenate([np.linspace(0.01, 0.2, 20), np.linspace(0.7, 0.99, 20)])
+    threshold = metrics.steady_threshold(labels, scores, [str(n) for n in range(40)], seed=1)
+    assert 0.2 < threshold < 0.7
+    assert threshold == metrics.steady_threshold(labels, scores, [str(n) for n in range(40)], seed=1)
+
+
+def test_the_steady_threshold_differs_less_between_cohorts_than_the_single_best_and_lies_about_it() -> None:
+    rng = np.random.default_rng(3)
+    single, steady = [], []
+    for _ in range(30):
+        labels = np.repeat([0.0, 1.0], 60)
+        scores = 1.0 / (1.0 + np.exp(-rng.normal(3.0 * labels - 1.5, 1.0)))
+        patients = [str(n // 2) for n in range(120)]
+        single.append(metrics.best_threshold(labels, scores))
+        steady.append(metrics.steady_threshold(labels, scores, patients, seed=0, rounds=50))
+    assert np.std(steady) < 0.8 * np.std(single)
+    assert np.mean(steady) == pytest.approx(np.mean(single), abs=0.03)
+
+
+def test_patients_drawn_without_an_unsatisfactory_clip_do_not_move_the_steady_threshold() -> None:
+    labels, scores = np.array([0.0, 0.0, 1.0]), np.array([0.1, 0.3, 0.9])
+    threshold = metrics.steady_threshold(labels, scores, ["a", "b", "c"], seed=0)
+    assert 0.3 < threshold < 0.9
+    assert metrics.steady_threshold(np.zeros(3), scores, ["a", "b", "c"], seed=0) == pytest.approx(0.05)
+
+
 @pytest.mark.parametrize(("specificity", "expected"), [(0.75, 0.25), (0.95, 0.6), (0.5, 0.15)])
 def test_the_second_operating_point_is_the_lowest_that_keeps_the_specificity(specificity: float, expected: float) -> None:
     assert metrics.threshold_at_specificity(_LABELS, _SCORES, specificity) == pytest.approx(expected)
