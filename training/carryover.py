@@ -30,6 +30,7 @@ BARE_MOVED: Final = "one frame before contrast, moving"
 GREY: Final = "constant grey"
 GREY_NOISY: Final = "constant grey, the run's noise"
 WHITE_NOISE: Final = "white noise"
+ALIKE: Final = {BARE_LOOPED: FILLED_LOOPED, BARE_MOVED: FILLED_MOVED}  # featureless ones have the run itself beside them
 _WHITE_SIGMA: Final = 40.0
 _SIDE: Final = 256  # pixels at which filling is measured
 _VESSEL_PX: Final = 11

@@ -80,6 +80,14 @@ class Carried:
         return float((lowest - highest).min())
 
     @property
+    def gap_alike(self) -> float:
+        """The smallest difference of a negative's logit and that of the positive made alike, under the same variant."""
+        rows = {row.kind: np.array(row.logits) for row in self.rows}
+        beside = {row.kind: carryover.ALIKE.get(row.kind, carryover.THE_RUN) for row in self.rows}
+        wrong = [row.kind for row in self.rows if row.wanted is Outcome.UNSATISFACTORY]
+        return float(min((rows[kind] - rows[beside[kind]]).min() for kind in wrong))
+
+    @property
     def misses(self) -> Mapping[str, int]:
         """How many variants of each cine are on the wrong side of the threshold."""
         return {row.kind: row.misses for row in self.rows}
@@ -144,5 +152,6 @@ def _summary(found: Carried) -> Iterator[str]:
     yield f"threshold {found.threshold:.3f}, a logit of {bound:+.2f}"
     yield f"worst logit of positives {found.highest_positive:+.2f}, of negatives {found.lowest_negative:+.2f}"
     yield f"smallest gap {found.gap:+.2f}, promised {GAP:g}; under one variant {found.gap_by_variant:+.2f}"
+    yield f"of cines made alike, under one variant {found.gap_alike:+.2f}"
     yield f"misses {sum(found.misses.values())} of {sum(len(row.logits) for row in found.rows)}"
     yield "the promise is kept" if found.kept else "the promise is broken"

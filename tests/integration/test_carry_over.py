@@ -54,6 +54,15 @@ def test_two_more_draws_keep_the_gap_under_one_variant_and_the_verdicts(shipped:
     assert {kind: misses for kind, misses in other.misses.items() if misses} == {}, carryover_check.rendered(other)
 
 
+def test_a_gap_is_told_of_all_pairs_of_those_under_one_variant_and_of_those_made_alike(found: Carried) -> None:
+    moved = {carryover.BARE_MOVED: (9.0, 5.0), carryover.FILLED_MOVED: (4.0, -1.0)}
+    looped = {carryover.BARE_LOOPED: (6.0, 7.0), carryover.FILLED_LOOPED: (-2.0, 3.5)}
+    flat = {carryover.GREY: (8.0, 8.0), carryover.THE_RUN: (-3.0, -3.0)}
+    logits = moved | looped | flat
+    made = replace(found, rows=tuple(replace(r, logits=logits[r.kind]) for r in found.rows if r.kind in logits))
+    assert (made.gap, made.gap_by_variant, made.gap_alike) == (5.0 - 4.0, 5.0 - 3.5, 7.0 - 3.5)
+
+
 def test_the_promise_is_about_twenty_variants_of_three_positives_and_five_negatives(found: Carried) -> None:
     assert [len(row.logits) for row in found.rows] == [20] * 8
     assert [row.wanted for row in found.rows] == [Outcome.SATISFACTORY] * 3 + [Outcome.UNSATISFACTORY] * 5
