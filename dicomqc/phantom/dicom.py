@@ -69,7 +69,8 @@ def patient_and_study(ds: Dataset, plan: CinePlan) -> None:
     ds.StudyDate = ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = date
     hour = int(draw.integers(7, 18))
     ds.StudyTime = f"{hour:02d}0000"
-    ds.SeriesTime = ds.AcquisitionTime = ds.ContentTime = f"{hour:02d}{plan.cine % 60:02d}{int(draw.integers(60)):02d}"
+    second = int(draw.integers(12)) + 12 * (plan.instance_number - 1) % 60
+    ds.SeriesTime = ds.AcquisitionTime = ds.ContentTime = f"{hour:02d}{plan.series_number % 60:02d}{second:02d}"
     ds.AccessionNumber = f"PH{plan.patient:06d}{plan.study:02d}"
     ds.Modality = "XA"
     ds.Manufacturer, ds.ManufacturerModelName, ds.SoftwareVersions = maker, model, software

@@ -6,6 +6,7 @@ Their labels are what they were meant to be: a cine whose label by sight comes o
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
@@ -85,7 +86,7 @@ def _table1(seed: int) -> list[list[Wish]]:
     wishes: list[list[Wish]] = [[] for _ in range(start + _BAD[2])]
     good = dict(zip(_exams(_GOOD[2], _GOOD[1], 0), _shares(rng, _GOOD[0], _GOOD[1]), strict=True))
     bad = dict(zip(_exams(_BAD[2], _BAD[1], start), _shares(rng, _BAD[0], _BAD[1]), strict=True))
-    # Exams of the second label are numbered after those of the first, so that no exam has both, as in the paper's 254.
+    # Exams of the second label are others than those of the first, so that no exam has both, as in the paper's 254.
     for (patient, order), count in bad.items():
         study = 10 + order
         for _ in range(count):
@@ -98,7 +99,17 @@ def _table1(seed: int) -> list[list[Wish]]:
                 wishes[patient].append(Wish(kind=UNSATISFACTORY[int(rng.integers(len(UNSATISFACTORY)))], study=study))
     for (patient, order), count in good.items():
         wishes[patient] += [Wish(kind=Kind.CORONARY, study=order)] * count
-    return wishes
+    return [_numbered(wanted, rng) for wanted in wishes]
+
+
+def _numbered(wanted: Sequence[Wish], rng: np.random.Generator) -> list[Wish]:
+    """The same with a patient's exams numbered from 0 in an order that says nothing of their label."""
+    exams = sorted({wish.study for wish in wanted} | {wish.bad_study for wish in wanted if wish.bad_study is not None})
+    number = dict(zip(exams, rng.permutation(len(exams)).tolist(), strict=True))
+    return [
+        replace(wish, study=number[wish.study], bad_study=None if wish.bad_study is None else number[wish.bad_study])
+        for wish in wanted
+    ]
 
 
 def _independent(seed: int) -> list[list[Wish]]:

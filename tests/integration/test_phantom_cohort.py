@@ -110,6 +110,15 @@ def test_table_1_has_the_papers_clips_exams_and_patients() -> None:
     assert sum(bool(p.twin) for p in plans) > 60
 
 
+def test_the_number_of_an_exam_in_table_1_says_nothing_of_its_label() -> None:
+    plans = [p for patient, wanted in enumerate(presets._table1(1)) for p in cohort.lay_out(1, patient, wanted)]
+    of_both = {p.patient for p in plans if p.kind is Kind.CORONARY} & {p.patient for p in plans if p.kind is not Kind.CORONARY}
+    first = [p.kind is Kind.CORONARY for p in plans if p.patient in of_both and p.study == 0 and p.series_number == 1]
+    assert len(first) > 25
+    assert 0.25 < sum(first) / len(first) < 0.75
+    assert {p.study for p in plans if p.kind is not Kind.CORONARY} <= {0, 1, 2, 3}
+
+
 def test_the_small_cohort_has_twenty_eligible_cines_of_each_label_from_twelve_patients() -> None:
     wishes = presets._small(1)
     kinds = [p.kind for patient, wanted in enumerate(wishes) for p in cohort.lay_out(1, patient, wanted)]
