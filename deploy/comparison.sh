@@ -42,6 +42,9 @@ workers=$(nproc)
 [ -f "$work/smoke/report/report.html" ] ||
     "$python" -m training comparison "$small/${models[0]}.yaml" --seed 7 --out "$work/smoke" --workers "$workers"
 
+complexity=$work/complexity.json   # for Table 3; its speeds are asked of a machine at rest, and not here
+[ -f "$complexity" ] || { "$python" -m training complexity --format json >"$complexity.part" && mv "$complexity.part" "$complexity"; }
+
 # Eight files at most, and none above 16 MiB. Each is renamed into place: a kill leaves whole ones.
 place() { cp "$1" "$OUT/.$BASHPID" && mv "$OUT/.$BASHPID" "$OUT/${1##*/}"; }
 hand_over() {
@@ -64,7 +67,7 @@ repeated=()
 left=$(awk -v m="$minutes" -v s="$((SECONDS - began))" 'BEGIN {print m - s / 60}')
 status=0
 "$python" -m training comparison "${recipes[@]/%/.yaml}" --seed 1 "${repeated[@]}" --out "$work" \
-    --minutes "$left" --workers "$workers" || status=$?
+    --sanity --complexity "$complexity" --minutes "$left" --workers "$workers" || status=$?
 kill "$handing" 2>/dev/null && wait "$handing" 2>/dev/null || true
 hand_over || { echo "$OUT: the results could not be handed over" >&2 && [ "$status" -ne 0 ] || status=1; }
 exit "$status"

@@ -101,6 +101,9 @@ def _finish(
     if not (packed / _archive(run.folder)).exists():
         _pack(run.folder, packed)
     if sanity and not (run.folder / SANITY).exists():
+        if not (run.folder / WEIGHTS).exists():
+            say(f"{run.folder.name}: no sanity checks: its weights were too large to come along from another machine")
+            return
         clock.check()
         check(run, workers, say, device=device)
         _pack(run.folder, packed)

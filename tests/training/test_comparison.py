@@ -117,6 +117,17 @@ def test_a_packed_run_counts_as_done_on_another_machine(tmp_path: Path, recipe: 
     assert not (second / "cache").exists()
 
 
+def test_a_run_whose_weights_stayed_behind_is_told_of_where_sanity_checks_are_wanted(
+    tmp_path: Path, recipe: Path, straight: Path
+) -> None:
+    out = shutil.copytree(straight, tmp_path / "again", ignore=shutil.ignore_patterns("weights.safetensors"))
+    (wanted, *_) = comparison.entries([recipe], 1, [])
+    said: list[str] = []
+    comparison.run([wanted], out, 3, 1, said.append, device=_CPU, registry=out, clock=_Steps(0), sanity=True)
+    assert any("no sanity checks" in one for one in said)
+    assert not (out / "tiny-1" / "sanity.json").exists()
+
+
 @pytest.mark.parametrize("error", [Diverged("step 3: the loss is nan"), torch.OutOfMemoryError("CUDA out of memory")])
 def test_a_run_that_fails_is_told_of_and_those_after_it_are_done(
     tmp_path: Path, recipe: Path, straight: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
