@@ -116,6 +116,8 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _comparison(options: argparse.Namespace) -> None:
+    for recipe in options.recipes:
+        enough_each(recipes.load(recipe), 1)
     wanted = comparison.entries(options.recipes, options.seeds, options.many)
     comparison.run(
         wanted,

@@ -148,14 +148,15 @@ def _checked_start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:
 
 
 def enough_each(recipe: Recipe, processes: int) -> None:
-    """Raise ConfigError where one of several processes would take batch norm's statistics from too few clips."""
+    """Raise ConfigError where a batch, or a process's part of one, has too few clips for batch norm's statistics."""
     shares = {phase.batch // processes + more for phase in recipe.phases for more in (0, int(phase.batch % processes > 0))}
     size = recipe.micro_batch
     least = min((share % size or size if 0 < size < share else share for share in shares), default=NORM_CLIPS)
-    if processes > 1 and least < NORM_CLIPS and not recipe.reestimate_clips:
+    if least < NORM_CLIPS and not recipe.reestimate_clips:
+        shared = f", shared out to {processes} processes," if processes > 1 else ""
         raise ConfigError(
-            f"phases: shared out to {processes} processes, some of a batch's parts have {least} clips; batch norm wants "
-            f"{NORM_CLIPS} at least, or reestimate_clips"
+            f"phases: some of a batch's parts{shared} have {least} clips; "
+            f"batch norm wants {NORM_CLIPS} at least, or reestimate_clips"
         )
 
 

@@ -56,6 +56,7 @@ def test_three_commands_lead_from_a_csv_to_published_weights_and_a_fourth_to_the
     registry.verify(version.folder)
     assert version.card.demonstration
     assert "declared no intended use" in version.card.intended_use
+    assert "other laboratories" in version.card.training["limits"]
     declared = [*publish, "--name", "our-angio@1.0.1", "--intended-use", "Triage in our own laboratory"]
     assert program.main(declared) == 0
     assert not registry.resolve("our-angio@1.0.1", tmp_path / "models").card.demonstration

@@ -330,6 +330,8 @@ def test_weights_does_everything_from_one_seed_and_never_changes_a_published_ver
     assert card.metrics["unseen"]["clips"] >= 9
     assert len(card.metrics["unseen"]["intervals"]["f1"]) == 2
     assert {"train", "validation", "test"} == set(card.training["splits"])
+    assert {"noise", "vessels", "label"} <= set(card.training["generator"])
+    assert "Never validated on patients" in card.training["limits"]
     with (run / "predictions.csv").open(encoding="utf-8", newline="") as handle:
         rows = list(csv.DictReader(handle))
     assert sum(row["part"] == "unseen" for row in rows) == card.metrics["unseen"]["clips"]

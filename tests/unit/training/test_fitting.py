@@ -73,9 +73,13 @@ def test_too_few_clips_to_have_both_labels_are_refused() -> None:
         (3, 64, {}, 0),
         (2, 32, {"micro_batch": 8}, 0),
         (3, 22, {}, 7),
+        (1, 4, {}, 4),
+        (1, 9, {"micro_batch": 8}, 1),
+        (1, 9, {"micro_batch": 8, "reestimate_clips": 16}, 0),
+        (1, 8, {}, 0),
     ],
 )
-def test_processes_of_which_one_would_have_too_few_clips_are_refused_before_a_folder_is_made(
+def test_batches_of_which_a_part_has_too_few_clips_are_refused_before_a_folder_is_made(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -90,6 +94,7 @@ def test_processes_of_which_one_would_have_too_few_clips_are_refused_before_a_fo
     facts = {"base": str(_PAPER), "name": "few", "phases": phases, **{"reestimate_clips": 0, "micro_batch": 0} | more}
     (tmp_path / "few.yaml").write_text(yaml.safe_dump(facts), encoding="utf-8")
     assert program.main(["fit", "--recipe", str(tmp_path / "few.yaml"), "--run", str(tmp_path / "run")]) == 2
-    parts = f"phases: shared out to {processes} processes, some of a batch's parts have {fewest} clips"
+    shared = f", shared out to {processes} processes," if processes > 1 else ""
+    parts = f"phases: some of a batch's parts{shared} have {fewest} clips"
     assert caplog.messages[-1].startswith(parts if fewest else "reading of clips begins")
     assert (tmp_path / "run").exists() == (not fewest)
