@@ -1,6 +1,11 @@
-import pytest
+import json
+from pathlib import Path
 
-from training.progress import counting
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from training import progress
+from training.progress import Progress, counting
 
 
 def _counted(steps: list[int], total: int) -> list[str]:
@@ -34,3 +39,26 @@ def test_a_terminal_is_shown_a_bar_with_counts_and_rate(
     assert "7/7" in shown
     assert "cohort clips read" in shown
     assert "a second" in shown
+
+
+def test_a_fits_losses_are_in_its_log_and_in_tensorboard_and_what_is_left_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 10_000, 10))  # ten seconds between any two questions
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    said: list[str] = []
+    fit = Progress(tmp_path, said.append, first=0, total=40, units=40.0)
+    for number in range(1, 21):
+        fit.step(number, loss=2.0 / number, cost=1.0, facts={"rate": 0.1})
+    fit.saved(20)
+    fit.validated(20, 1, 0.875, best=True)
+    fit.close()
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["step"] for line in lines] == [10, 20, 20]
+    # Half the steps took 30 seconds.
+    assert "step 20 of 40" in said[0]
+    assert said[0].endswith("about 30 s left")
+    assert said[1] == "epoch 1: validation AUC 0.8750, the best so far"
+    shown = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in shown.Scalars("loss")] == [10, 20]
+    assert shown.Scalars("validation_auc")[0].value == pytest.approx(0.875)
