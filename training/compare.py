@@ -75,6 +75,12 @@ def spread(results: Sequence[Result], name: str, part: str) -> tuple[float, floa
     return min(aucs), max(aucs), len(aucs)
 
 
+def seeds(results: Sequence[Result], one: Result) -> int:
+    """How many seeds of a run's recipe and start there are; 0 where fewer than two of the paper's models were trained."""
+    models = {r.recipe.model for r in results if r.trained and r.recipe.model in paper.RECIPES}
+    return spread(results, one.name, "test")[2] if len(models) > 1 else 0
+
+
 def pairs(results: Sequence[Result], part: str, *, seed: int = 0, rounds: int = metrics.ROUNDS) -> list[Pair]:
     """Every pair of models on a part; empty where the runs do not share its clips."""
     chosen = [result for result in first_seeds(results) if part in result.parts]

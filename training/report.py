@@ -56,7 +56,7 @@ def write(folders: Sequence[Path], out: Path, complexity: Path | None = None) ->
 def _opening(runs: Sequence[Result]) -> list[Block]:
     data = "simulated angiograms" if all(run.simulated for run in runs) else "the cines of a manifest"
     return [
-        Block(text=_cut(compare.first_seeds(runs))),
+        Block(text=_cut(runs)),
         Block(heading=_heading(compare.first_seeds(runs))),
         Block(
             text=f"On {data}. Unsatisfactory is the positive class. Intervals are of 95 %, by drawing patients 2,000 times; "
@@ -66,9 +66,10 @@ def _opening(runs: Sequence[Result]) -> list[Block]:
     ]
 
 
-def _cut(first_seeds: Sequence[Result]) -> str:
+def _cut(runs: Sequence[Result]) -> str:
     """What was cut against the paper's recipe, and which weights were not trained here at all."""
-    cut = [line for run in first_seeds for line in results.cuts(run)]
+    first_seeds = compare.first_seeds(runs)
+    cut = [line for run in first_seeds for line in results.cuts(run, compare.seeds(runs, run))]
     trained = {run.recipe.model for run in first_seeds if run.trained}
     absent = [title for name, title in paper.MODELS.items() if name in paper.TABLE_2 and name not in trained]
     if trained and len(first_seeds) > 1 and absent:

@@ -14,6 +14,8 @@ from training.run import EXAMPLES, FIT, METRICS, PREDICTIONS, SANITY, SPLITS, TA
 
 INDEPENDENT: Final = ("independent", "unseen")
 _FEWEST_PASSES: Final = 10  # ours: a run of one pass says nothing of its model
+_PLANNED_SEEDS: Final = {"x3d_s": 3, "resnet18_3d": 3}  # ours: what deploy/comparison.sh fits more than once
+_PLANNED_UNSEEN: Final = 440  # ours: the patients of config/training/base.yaml
 _NOT_THE_PAPERS: Final = ("replay", "sway", "again", "blank", "kind_loss", "sight_loss", "ema", "blend", "calibrate")
 _NOT_ITS_CHANGES: Final = ("clutter", "local", "noise", "scale", "translate", "log_gamma", "log_contrast", "brightness")
 
@@ -111,9 +113,10 @@ def _json(path: Path) -> dict[str, Any] | None:
     return files.read_json(path) if path.exists() else None
 
 
-def cuts(result: Result) -> list[str]:
-    """What a run has less of, or otherwise, than the paper's recipe.
+def cuts(result: Result, seeds: int = 0) -> list[str]:
+    """What a run has less of, or otherwise, than the paper's recipe and our plan of the comparison.
 
+    `seeds`: of how many seeds it is one in a comparison of the paper's models; 0 where there is no such comparison.
     Empty for the full one, and for weights that were not trained here.
     """
     if not result.trained:
@@ -133,7 +136,7 @@ def cuts(result: Result) -> list[str]:
     seen = len(whole.frame_numbers()), whole.size
     if recipe.spec != whole or any((phase.frames, phase.size) != seen for phase in recipe.phases):
         found.append("other frames or sizes than the paper's")
-    found += [*_taught_otherwise(recipe), *_less_taught(result)]
+    found += [*_taught_otherwise(recipe), *_less_taught(result), *_less_than_planned(result, seeds)]
     return [f"{result.model}: {', '.join(found)}"] if found else []
 
 
@@ -157,6 +160,17 @@ def _less_taught(result: Result) -> list[str]:
         found.append(f"{result.drawn} training clips")
     if result.init:
         found.append(f"begun at {result.origin} instead of fresh weights")
+    return found
+
+
+def _less_than_planned(result: Result, seeds: int) -> list[str]:
+    """Fewer seeds, or fewer patients of the unseen cohort, than the comparison is planned with."""
+    found = []
+    if 0 < seeds < (planned := _PLANNED_SEEDS.get(result.recipe.model, 1)):
+        found.append(f"{seeds} seed{'' if seeds == 1 else 's'} instead of the plan's {planned}")
+    unseen = result.recipe.unseen_patients
+    if "unseen" in result.parts and unseen < _PLANNED_UNSEEN:
+        found.append(f"{unseen} unseen patient{'' if unseen == 1 else 's'} instead of the plan's {_PLANNED_UNSEEN}")
     return found
 
 

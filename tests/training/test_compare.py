@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +11,18 @@ import yaml
 
 from dicomqc.core.errors import ConfigError
 from training import __main__ as program
-from training import compare, predictions, results, tables
+from training import compare, paper, predictions, report, results, tables
 from training.calibration import probabilities
 from training.data.cines import Clips
 from training.evaluate import _write_examples, figures, freeze
 from training.predictions import Predictions
 from training.recipe import load, write
+from training.results import Result
 from training.run import Run
 
-_SHIPPED = Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s.yaml"
+_ROOT = Path(__file__).resolve().parents[2]
+_SHIPPED = _ROOT / "config" / "training" / "x3d_s.yaml"
+_UNSEEN = load(_SHIPPED).unseen_patients
 
 
 def _made_up() -> Clips:
@@ -197,6 +201,8 @@ _MORE = {"replay": 0.15, "blank": 0.04, "kind_loss": 0.3, "sight_loss": 2.0, "va
         ({"ema": 0.9, "reestimate_clips": 8}, "ema 0.9"),
         ({"calibrate": True}, "calibrate 1"),
         ({"step_epochs": 10}, "another schedule than the paper's"),
+        ({"unseen_patients": _UNSEEN - 1}, f"{_UNSEEN - 1} unseen patients instead of the plan's {_UNSEEN}"),
+        ({"unseen_patients": 1}, f"1 unseen patient instead of the plan's {_UNSEEN}"),
         (
             {"spec": {"step": 4}, "phases": [{"frames": 8, "size": 160, "epochs": 105, "batch": 64}]},
             "other frames or sizes than the paper's",
@@ -212,6 +218,64 @@ def test_what_the_papers_recipe_has_otherwise_is_named(tmp_path: Path, keys: dic
     (tmp_path / "more.yaml").write_text(yaml.safe_dump({"base": str(_SHIPPED), **keys}), encoding="utf-8")
     taught = _run(tmp_path / "taught", "taught", 1, 0.4, base=tmp_path / "more.yaml")
     assert results.cuts(results.read(taught)) == [f"X3D-S: {said}"]
+
+
+def test_how_many_patients_a_recipe_simulates_is_no_matter_where_none_of_them_was_scored(runs: list[Path]) -> None:
+    full = results.read(runs[0])
+    few = replace(full, recipe=replace(full.recipe, unseen_patients=12))
+    assert results.cuts(few) == [f"X3D-S: 12 unseen patients instead of the plan's {_UNSEEN}"]
+    parts = {"test": few.parts["test"], "independent": few.parts["unseen"]}
+    assert results.cuts(replace(few, parts=parts)) == []
+
+
+def _first_line(*taught: Result) -> str:
+    return report._opening(compare.checked(taught))[0].text
+
+
+def _seeds(one: Result, count: int) -> list[Result]:
+    return [replace(one, seed=seed) for seed in range(1, count + 1)]
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+    """The paper's five models by its recipes in full, one seed each."""
+    out = tmp_path_factory.mktemp("five")
+    names = {model: model.replace("_", "-") for model in paper.RECIPES}
+    return {
+        model: results.read(_run(out / name, name, 1, 0.5, base=_SHIPPED.parent / f"{model}.yaml"))
+        for model, name in names.items()
+    }
+
+
+def test_a_comparison_of_the_papers_models_says_where_it_has_fewer_seeds_than_planned(five: dict[str, Result]) -> None:
+    others = [one for model, one in five.items() if model not in {"x3d_s", "resnet18_3d"}]
+    x3d, resnet = five["x3d_s"], five["resnet18_3d"]
+    lacks = "Cut against the paper's recipe: ResNet-18 3D: 1 seed instead of the plan's 3; X3D-S: {} instead of the plan's 3."
+    assert _first_line(*others, resnet, x3d) == lacks.format("1 seed")
+    assert _first_line(*others, resnet, *_seeds(x3d, 2)) == lacks.format("2 seeds")
+    elsewhere = replace(x3d.parts["test"], clips=tuple(f"{one}x" for one in x3d.parts["test"].clips))
+    third = replace(x3d, seed=3, parts={**x3d.parts, "test": elsewhere})
+    assert _first_line(*others, resnet, *_seeds(x3d, 2), third) == lacks.format("2 seeds"), "on other clips it is no seed"
+    full = _first_line(*others, *_seeds(resnet, 3), *_seeds(x3d, 3))
+    assert full == "The paper's recipes in full: nothing was cut."
+
+
+def test_where_one_of_the_papers_models_was_trained_no_seeds_are_asked_for(five: dict[str, Result]) -> None:
+    x3d = five["x3d_s"]
+    assert _first_line(x3d) == "The paper's recipes in full: nothing was cut."
+    begun = replace(x3d, init="x3d-s-demo@1.0.0")
+    shown = replace(five["resnet18_3d"], recipe=replace(five["resnet18_3d"].recipe, phases=()), init="resnet@1.0.0")
+    first = _first_line(x3d, begun, shown)
+    assert "begun at x3d-s-demo@1.0.0" in first
+    assert "not in this comparison: ResNet-18 2D" in first
+    assert "seed" not in first
+
+
+def test_the_planned_seeds_are_those_of_the_comparison_on_a_lent_machine() -> None:
+    script = (_ROOT / "deploy" / "comparison.sh").read_text(encoding="utf-8")
+    (models,) = re.findall(r"case \$model in (.*)\) many\+=", script)
+    (seeds,) = re.findall(r"--seeds (\d+) --many", script)
+    assert dict.fromkeys(models.split(" | "), int(seeds)) == results._PLANNED_SEEDS
 
 
 def test_figures_are_drawn_again_to_the_same_bytes(runs: list[Path], tmp_path: Path) -> None:
