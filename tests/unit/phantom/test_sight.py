@@ -70,7 +70,7 @@ def test_glare_and_lead_take_contrast() -> None:
     assert _share(built, replace(chain, collimation=replace(chain.collimation, nepers=canvas(2.0)[:FRAME, :FRAME]))) == 0.0
 
 
-def test_what_an_implant_covers_or_a_shutter_hides_is_not_share() -> None:
+def test_what_an_implant_covers_or_a_shutter_hides_is_not_visible() -> None:
     built, chain = _constructed(36.0, 1.0)
     right = np.zeros((CANVAS, CANVAS), np.uint8)
     right[:, CANVAS // 2 :] = 255
@@ -134,6 +134,6 @@ def _threshold_that_agrees(patient: int) -> float:
 
 
 def test_what_counts_as_visible_has_three_times_the_noise_in_rendered_frames() -> None:
-    """The median of twelve runs is 3.4; with a threshold of 2 in place of 3 it is 2.2, with 4 it is 4.5."""
+    """The median of twelve runs is 3.4, since `visible` leaves out the unsharp mask; a threshold of 2 gives 2.2, one of 4 gives 4.5."""
     found = [_threshold_that_agrees(patient) for patient in range(0, 24, 2)]
     assert 2.6 < np.median(found) < 4.0
