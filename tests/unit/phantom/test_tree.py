@@ -240,6 +240,16 @@ def test_the_rca_runs_in_the_right_groove_with_a_conus_branch_first_and_acute_ma
     assert narrow < 0.75 * np.median([one.rca.diameter[-1] for one in rights if one.crux])
 
 
+def test_a_branch_bends_towards_its_aim_and_to_its_depth() -> None:
+    start, straight = np.array([0.3, 0.0, 1.0]), np.zeros(30)
+    free = growth._walk(_HEART, start, 1.2, straight, aim=None, r=1.0)
+    down = growth._walk(_HEART, start, 1.2, straight, aim=0.0, r=0.5)
+    assert down[-1, 0] > free[-1, 0] + 0.1
+    assert down[-1, 1] < free[-1, 1]
+    assert free[-1, 2] == pytest.approx(1.0)
+    assert 0.5 < down[-1, 2] < 0.55
+
+
 def test_branches_go_down_to_0_4_mm() -> None:
     for grow in (tree.left, tree.right):
         whole = [b for seed in range(6) for b in grow(np.random.default_rng(seed), _HEART) if not b.collateral]
