@@ -1,0 +1,170 @@
+"""Instruments, implants and the body behind the vessels: where they lie, what they weaken and how they are placed."""
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import pytest
+
+from dicomqc.phantom import anatomy, devices, instruments, limbs, tree
+from dicomqc.phantom.contrast import CELL
+from dicomqc.phantom.growth import Branch
+from dicomqc.phantom.heart import Heart
+from dicomqc.phantom.projection import CANVAS, FRAME, MARGIN, View
+from tests.support.phantom_parts import STILL, VIEW
+
+_HEART: Final = Heart(length_mm=105.0, radius_mm=44.0)
+_NPM: Final = 0.3
+_SHAPES: Final = ("judkins_left", "judkins_right", "amplatz", "extra_backup", "multipurpose")
+
+
+def _rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize("from_arm", [True, False])
+def test_a_catheter_comes_from_the_groin_or_the_arm_and_ends_at_the_ostium(from_arm: bool) -> None:
+    tip = np.array([-10.0, 5.0, 20.0])
+    for seed, shape in enumerate(_SHAPES):
+        course = instruments.catheter_course(_rng(seed), tip, shape, from_arm=from_arm)
+        assert course[-1] == pytest.approx(tip)
+        assert course[0, 2] > 100.0 if from_arm else course[0, 2] < -100.0
+        ring = instruments.pigtail(course)[len(course) :]
+        assert np.ptp(ring[:, 2]) == pytest.approx(13.0, abs=2.0)
+
+
+def test_each_side_has_its_usual_catheters() -> None:
+    shapes = {side: [instruments.shape_for(_rng(seed), side) for seed in range(200)] for side in ("left", "right")}
+    assert set(shapes["left"]) == {"judkins_left", "extra_backup", "amplatz", "multipurpose"}
+    assert set(shapes["right"]) == {"judkins_right", "amplatz", "multipurpose"}
+    assert 0.45 < shapes["left"].count("judkins_left") / 200 < 0.65
+    assert 0.6 < shapes["right"].count("judkins_right") / 200 < 0.8
+
+
+def test_a_catheter_is_of_4_to_7_french_with_a_lumen_that_fills_towards_its_tip() -> None:
+    course = instruments.catheter_course(_rng(1), np.zeros(3), "judkins_left", from_arm=False)
+    tubes = [instruments.catheter(_rng(seed), _HEART, STILL, course, _NPM) for seed in range(60)]
+    assert {float(wall.width[0]) for wall, _ in tubes} == {1.35, 1.67, 2.0, 2.33}
+    depths = [float(wall.depth[0]) * _NPM for wall, _ in tubes]
+    assert 0.16 <= min(depths) < 0.18
+    assert 0.40 < max(depths) <= 0.42
+    for wall, inner in tubes:
+        assert inner.width[0] < wall.width[0]
+        assert inner.depth[0] <= wall.depth[0]
+        way = instruments.lumen([wall, inner]).way
+        assert way is not None
+        assert (np.diff(way) >= 0.0).all()
+        assert way[0] == 0.0
+        assert way[-1] == 20.0
+
+
+def test_a_guide_wire_lies_in_the_vessels_and_its_tip_is_denser() -> None:
+    native = tree.left(_rng(5), _HEART)
+    vessels = np.vstack([b.points for b in native])
+    for treated in (False, True):
+        wire, *markers = instruments.guide_wire(_rng(2), _HEART, STILL, native, _NPM, treated=treated)
+        assert len(markers) == 2 * treated
+        assert wire.width[0] == 0.36
+        assert wire.depth[-1] > 1.9 * wire.depth[0]
+        gaps = np.linalg.norm(vessels[:, None] - wire.points[None], axis=2).min(axis=0)
+        assert np.median(gaps) < 2.0
+        for marker in markers:
+            assert np.linalg.norm(wire.points[:, None] - marker.points[None], axis=2).min(axis=0).max() < 1e-9
+
+
+def test_stents_lie_in_wide_vessels_and_are_faint() -> None:
+    native = tree.left(_rng(5), _HEART)
+    wide = np.vstack([b.points for b in native if b.diameter[0] >= 2.2])
+    for seed in range(20):
+        for strand in instruments.stents(_rng(seed), _HEART, STILL, native, _NPM):
+            assert np.linalg.norm(wide[:, None] - strand.points[None], axis=2).min(axis=0).max() < 1e-9
+            assert 0.0 < strand.depth.max() * _NPM <= 0.12
+    narrow = [b for b in native if b.diameter[0] < 2.2]
+    assert instruments.stents(_rng(1), _HEART, STILL, narrow, _NPM) == []
+
+
+def test_an_implant_is_opaque_where_it_covers_and_little_lies_beside_its_footprint() -> None:
+    for seed in range(9):
+        layer, covers = devices.implant(_rng(seed), 0.3)
+        assert set(np.unique(covers)) == {0, 255}
+        assert 1.7 < float(layer.max()) <= 3.21
+        assert float(layer[covers > 0].sum()) > 0.6 * float(layer.sum())
+        assert float(layer[covers > 0].mean()) > 10.0 * float(layer[covers == 0].mean())
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_placing_an_implant_hides_the_vessels_or_spares_them_and_moves_the_layer_with_its_footprint(over: bool) -> None:
+    spots = VIEW.project(np.vstack([b.points for b in tree.left(_rng(7), _HEART)[:10]]))
+    mask = devices.course_mask([spots])
+    frame = slice(MARGIN // 4, (MARGIN + FRAME) // 4)
+    for seed in range(4):
+        device = devices.implant(_rng(seed), 0.3)
+        layer, covers = devices.place(_rng(seed), device, mask, over=over)
+        hidden = float((covers[::4, ::4] > 0)[mask > 0].mean())
+        assert hidden > devices.OVER - 0.1 if over else hidden <= devices.BESIDE
+        assert float((covers[::4, ::4] > 0)[frame, frame].sum()) > 0.3 * float((device[1][::4, ::4] > 0).sum())
+        assert float(layer[covers > 0].mean()) == pytest.approx(float(device[0][device[1] > 0].mean()), rel=0.25)
+
+
+def test_wires_clips_and_leads_are_thin_and_lie_where_they_belong() -> None:
+    along = np.array([[20.0, -40.0, 10.0], [30.0, -30.0, -20.0]])
+    for seed in range(6):
+        wires, lead = devices.sternal_wires(_rng(seed), VIEW), devices.monitoring_lead(_rng(seed))
+        clips = devices.clips(_rng(seed), VIEW, along)
+        assert 0.002 < float((wires > 0.2).mean()) < 0.05
+        assert 0.1 < float(lead.max()) <= 0.5
+        rows, columns = np.nonzero(clips > 0.2)
+        middle = VIEW.project(along).mean(axis=0)
+        assert 5 < len(rows) < 2000
+        assert np.abs(np.array([columns.mean(), rows.mean()]) - middle).max() < 90.0
+
+
+def test_the_heart_is_a_shadow_around_its_middle_and_lungs_let_more_light_through_than_the_spine() -> None:
+    shadow = anatomy.heart_shadow(VIEW, _HEART)
+    middle = CANVAS // CELL // 2
+    assert shadow.shape == (CANVAS // CELL, CANVAS // CELL)
+    assert 0.5 < float(shadow[middle - 5 : middle + 5, middle - 5 : middle + 5].mean()) < 1.5
+    assert float(shadow[2, 2]) == 0.0
+    lungs, spine = anatomy._lungs(_rng(2), VIEW), anatomy._spine(_rng(2), VIEW)
+    assert float(lungs.max()) > 0.5
+    assert float(spine.max()) > 0.2
+    column = int(VIEW.project(anatomy._BODY[None] + [[0.0, 58.0, 0.0]])[0, 0] / 2)
+    assert float(spine[:, column - 10 : column + 10].mean()) > 5.0 * float(spine[:, -40:].mean())
+    chest = anatomy.thorax(_rng(3), VIEW)
+    assert chest.dtype == np.float32
+    assert np.array_equal(chest, anatomy.thorax(_rng(3), VIEW))
+    assert not np.array_equal(chest, anatomy.thorax(_rng(4), VIEW))
+
+
+def test_the_diaphragm_lies_below_and_tissue_is_coarser_than_clutter() -> None:
+    dome = np.mean([anatomy.diaphragm(_rng(seed), VIEW) for seed in range(6)], axis=0)
+    assert float(dome[-160:].mean()) > 2.0 * float(dome[:160].mean())
+    tissue, clutter = anatomy.enlarge(anatomy.tissue(_rng(1), 0.2)), anatomy.clutter(_rng(1))
+    roughness = [float(np.abs(np.diff(layer)).mean() / layer.std()) for layer in (tissue, clutter)]
+    assert roughness[0] < roughness[1]
+
+
+def test_a_puncture_site_has_bone_and_its_artery_lies_in_the_picture_whatever_the_view() -> None:
+    for seed in range(3):
+        groin, forearm = limbs.groin(_rng(seed)), limbs.forearm(_rng(seed))
+        assert groin.shape == forearm.shape == (CANVAS, CANVAS)
+        assert float(np.percentile(groin, 98) - np.percentile(groin, 5)) > 0.3
+        assert float(forearm[:, 270:370].mean()) > float(forearm[:, :60].mean()) + 0.2
+        branches = limbs.artery(_rng(seed))
+        turned = replace(VIEW, primary_deg=60.0, secondary_deg=25.0)
+        for plain, other in zip(_shown(branches, VIEW), _shown(branches, turned), strict=True):
+            assert plain == pytest.approx(other, abs=1e-6)
+        assert branches[0].diameter[0] > branches[0].diameter[-1] > branches[1].diameter[-1]
+
+
+def _shown(branches: list[Branch], view: View) -> list[np.ndarray]:
+    return [view.project(b.points) for b in limbs.facing(branches, view)]
+
+
+def test_an_aorta_is_wide_and_runs_down_behind_the_heart() -> None:
+    main, *arteries = limbs.aorta(_rng(1), np.zeros(3))
+    assert 24.0 <= main.diameter[-1] <= 34.0
+    assert main.diameter[0] > 1.3 * main.diameter[-1]
+    assert main.points[-1, 2] < -200.0
+    assert len(arteries) == 3
+    assert all(b.points[-1, 2] > b.points[0, 2] + 70.0 for b in arteries)
