@@ -108,7 +108,7 @@ def _walk(found: Ridges, start: Float, heading: Float, floor: float, patience: i
 
 
 def lines(found: Ridges, seeds: int, patience: int) -> list[Float]:
-    """Lines [N,2] through the deepest middles, each pixel in one line only, none shorter than `patience`."""
+    """Lines [N,2] from the deepest middles, none begun on or near an earlier one, none shorter than `patience`."""
     left = np.where(found.middle, found.depth, 0.0)
     traced = []
     for _ in range(seeds):
