@@ -14,7 +14,7 @@ from dicomqc.phantom.growth import Branch, calibres, course, offshoot, twigs
 from dicomqc.phantom.heart import Heart
 from dicomqc.phantom.projection import Points, mm, smooth
 
-_DOMINANCE: Final = (0.8, 0.1)  # right, left; the rest is balanced
+_LEFT_DOMINANT: Final = 0.1  # share; all others are right dominant
 _OCCLUDED: Final = 0.06  # of the large vessels; of a lab's patients one in six to seven has a chronic occlusion
 _ROUNDABOUT_MM: Final = (150.0, 400.0)  # of collaterals, by which what lies beyond an occlusion fills late
 
@@ -112,7 +112,7 @@ def left(rng: np.random.Generator, heart: Heart) -> list[Branch]:
     front = [fork, (0.3, 0.14, 1.05), (0.6, 0.0, 1.05), *wrap]
     lad = course(rng, heart, front, (4.2 * size * share, 1.5), start=end, wiggle=wiggle, family=1)
     dominance = rng.random()
-    last = rng.uniform(2.7, 3.1) if dominance > 1.0 - _DOMINANCE[1] else rng.uniform(1.7, 2.6)
+    last = rng.uniform(2.7, 3.1) if dominance > 1.0 - _LEFT_DOMINANT else rng.uniform(1.7, 2.6)
     round_ = [fork, (0.02, 0.9, 1.03), (0.06, 1.5, 1.05), (0.10, last, 1.0)]
     lcx = course(rng, heart, round_, (max(4.2 * size * other, 2.2), 1.2), start=end, wiggle=wiggle, family=2)
     lcx = replace(lcx, root_of_family=True)
@@ -134,7 +134,7 @@ def right(rng: np.random.Generator, heart: Heart) -> list[Branch]:
     """RCA around the right groove with conus, acute marginals, PDA and posterolateral branches."""
     size, exponent = rng.uniform(0.8, 1.2), rng.uniform(2.5, 3.0)
     wiggle = rng.uniform(0.8, 3.5)
-    dominant = rng.random() < 1.0 - _DOMINANCE[1]
+    dominant = rng.random() < 1.0 - _LEFT_DOMINANT
     last = -2.9 if dominant else -2.2
     knots = [(-0.10, -0.7, 0.4), (-0.03, -0.9, 0.9), (0.05, -1.5, 1.15), (0.09, -2.15, 1.15), (0.07, last, 1.05)]
     rca = course(rng, heart, knots, (4.0 * size, 2.9 * size if dominant else 1.3), start=0.0, wiggle=wiggle, family=1)

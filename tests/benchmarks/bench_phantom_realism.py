@@ -1,6 +1,6 @@
 """The simulator against the real run, in numbers: the real value beside the phantom's 5th, 50th and 95th percentile.
 
-    python -m tests.benchmarks.bench_phantom_realism [--clips 40] [--sheets FOLDER]
+    python -m tests.benchmarks.bench_phantom_realism [--clips 40] [--sheets FOLDER] [--json FILE]
 
 The real run is measured here only; nothing of it reaches the generator. `--sheets` writes contact sheets per kind.
 """
@@ -9,24 +9,34 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pydicom
+from numpy.typing import NDArray
 
-from dicomqc.phantom import cohort
-from dicomqc.phantom.cine import shown
-from dicomqc.phantom.plan import Kind
+from dicomqc.phantom import cohort, scene
+from dicomqc.phantom.cine import moment, shown
+from dicomqc.phantom.motion import HEART_RIDES, source_numbers
+from dicomqc.phantom.plan import CinePlan, Kind
+from tests.benchmarks.realism_angiogram import EDGE, black_hat, calibres, catheter, catheter_edges, fresh, motion, origin
 from tests.support.shared import LEFT_CORONARY, XA
 
 BEFORE, SAMPLED = tuple(range(2, 15)), tuple(range(16, 47, 2))
-Frames = np.ndarray
+RIM = 16  # the catheter is looked for in more of the picture than its interior: all but a sixteenth at each side
+Frames = NDArray[Any]
+Row = dict[str, float | bool]
+
+
+def cropped(frames: Frames, part: int = RIM) -> Frames:
+    edge = frames.shape[1] // part
+    return frames[:, edge:-edge, edge:-edge].astype(np.float32)
 
 
 def interior(frames: Frames) -> Frames:
     """The middle of the picture, without shutters; the real run's marks lie outside."""
-    edge = frames.shape[1] // 8
-    return frames[:, edge:-edge, edge:-edge].astype(np.float32)
+    return cropped(frames, 8)
 
 
 def grey(filled: Frames) -> dict[str, float]:
@@ -67,73 +77,63 @@ def noise(before: Frames) -> dict[str, float]:
     return found | {f"noise correlation after {lag} frame": float((rest[lag:] * rest[:-lag]).mean() / total) for lag in (1, 2)}
 
 
-def top_hat(frame: Frames, size: int) -> Frames:
-    soft = cv2.GaussianBlur(frame, (0, 0), 1.0)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    return cv2.morphologyEx(soft, cv2.MORPH_BLACKHAT, kernel)
+def arrival(before: Frames, filled: Frames, scale: float) -> dict[str, float]:
+    """How contrast arrives, by what thin things darken on the whole."""
+    early = float(np.mean([black_hat(f, scale).mean() for f in before]))
+    curve = np.array([black_hat(f, scale).mean() for f in filled]) - early
+    return {
+        "frames to 90 % of the peak": float(SAMPLED[int(np.argmax(curve >= 0.9 * curve.max()))]),
+        "frames from 20 to 80 %": float(2 * (np.argmax(curve >= 0.8 * curve.max()) - np.argmax(curve >= 0.2 * curve.max()))),
+        "vessel shadow at its peak, mean grey": float(curve.max()),
+    }
 
 
-def vessels(before: Frames, filled: Frames) -> dict[str, float]:
-    """Contrast of what is darker than its surroundings at three calibres, its width, and how it arrives."""
-    scale = filled.shape[1] / 512
-    found, inside, rest = {}, interior(filled), interior(before)
-    for calibre in (5, 11, 23):
-        size = max(round(calibre * scale) | 1, 3)
-        late = [float(np.percentile(top_hat(f, size), 99.0)) for f in inside]
-        found[f"contrast of vessels up to {calibre} px"] = float(np.median(late))
-    size = max(round(23 * scale) | 1, 5)
-    hats = np.stack([top_hat(f, size) for f in inside])
-    dark = (hats.max(0) > 0.5 * np.percentile(hats, 99.5)).astype(np.uint8)
-    depth = cv2.distanceTransform(dark, cv2.DIST_L2, 3)
-    ridge = depth[(depth >= cv2.dilate(depth, np.ones((3, 3)))) & (depth > 0)]
-    found["vessel width, median"] = float(2 * np.median(ridge) / scale) if len(ridge) else 0.0
-    found["vessel width, 90th percentile"] = float(2 * np.percentile(ridge, 90) / scale) if len(ridge) else 0.0
-    early = float(np.mean([top_hat(f, size).mean() for f in rest]))
-    curve = np.array([top_hat(f, size).mean() for f in inside]) - early
-    found["frames to 90 % of the peak"] = float(SAMPLED[int(np.argmax(curve >= 0.9 * curve.max()))])
-    found["frames from 20 to 80 %"] = float(2 * (np.argmax(curve >= 0.8 * curve.max()) - np.argmax(curve >= 0.2 * curve.max())))
-    found["vessel shadow at its peak, mean grey"] = float(curve.max())
-    return found
+def shrunk(frames: Frames, size: int) -> Frames:
+    return np.stack([cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA) for frame in frames])
 
 
-def edges(before: Frames) -> dict[str, float]:
-    """The rise from 10 to 90 % across the steepest edges of a thin thing, such as the catheter, in px of this size."""
-    mean = interior(before[:2]).mean(0)
-    soft = cv2.GaussianBlur(mean, (0, 0), 0.8)
-    gx, gy = cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)
-    steep = np.hypot(gx, gy)
-    steep[:10], steep[-10:], steep[:, :10], steep[:, -10:] = 0, 0, 0, 0
-    rows, columns = np.unravel_index(np.argsort(steep.ravel())[-400:], steep.shape)
-    reach = np.arange(-8.0, 8.25, 0.25, dtype=np.float32)
-    rises = []
-    for y, x in zip(rows, columns, strict=True):
-        ux, uy = gx[y, x] / steep[y, x], gy[y, x] / steep[y, x]
-        path = [np.float32(start + reach * step)[None] for start, step in ((x, ux), (y, uy))]
-        line = cv2.remap(mean, *path, cv2.INTER_LINEAR)[0]
-        middle = len(reach) // 2
-        low, high = line[middle - 14 : middle + 1].min(), line[middle : middle + 15].max()
-        above = np.nonzero(line[middle - 14 :] > low + 0.9 * (high - low))[0]
-        below = np.nonzero(line[: middle + 15] < low + 0.1 * (high - low))[0]
-        if len(above) and len(below):
-            rises.append(abs(float(reach[middle - 14 + above[0]] - reach[below[-1]])))
-    return {"edge spread, 10 to 90 %, px": float(np.median(rises)) if rises else 0.0}
+def trace(before: Frames, filled: Frames) -> Frames | None:
+    """The catheter's course [N,2] in the first frame of `before`, at 512."""
+    few, late = (cropped(shrunk(part, 512)) for part in (before[::6], filled))
+    course = catheter(few[0], origin(fresh(few, late, 1.0))[0], 1.0)
+    return None if course is None else course + 512 // RIM
 
 
-def measured(before: Frames, filled: Frames) -> dict[str, float]:
-    found = {}
+def measured(before: Frames, filled: Frames, course: Frames | None) -> dict[str, float]:
+    """Every figure at both sizes; the catheter is measured at both along its course at 512."""
+    found: dict[str, float] = {}
     for size in (512, 160):
-        shrunk = [
-            np.stack([cv2.resize(f, (size, size), interpolation=cv2.INTER_AREA) for f in part]) for part in (before, filled)
-        ]
-        rows = grey(shrunk[1]) | noise(shrunk[0]) | vessels(*shrunk) | edges(shrunk[0])
+        scale = size / 512
+        rest, full = shrunk(before, size), shrunk(filled, size)
+        contrast = fresh(interior(rest), interior(full), scale)
+        along = None if course is None else ((course[:: round(1 / scale)] + 0.5) * scale - 0.5).astype(np.float32)
+        rows = grey(full) | noise(rest) | calibres(interior(full), contrast, scale)
+        rows |= arrival(interior(rest), interior(full), scale) | motion(interior(full), contrast, scale)
+        rows |= catheter_edges(rest[0].astype(np.float32), along, scale)
         found |= {f"{size}: {name}": value for name, value in rows.items()}
     return found
 
 
-def phantom(index: int) -> dict[str, float]:
+def on_catheter(plan: CinePlan, course: Frames | None) -> bool | None:
+    """Whether a traced course is the simulated catheter's, by the scene; None where nothing was traced. For the record only."""
+    if course is None:
+        return None
+    built = scene.build(plan)
+    at = moment(plan, built, source_numbers(plan)[BEFORE[0] - 1])
+    breath = built.motion.breath_mm * (HEART_RIDES * at.breath)
+    # The catheter's 90 points are the first of the things.
+    knots = built.things.place(at.squeeze, breath, (float(at.table_px[1]), float(at.table_px[0])))[:90]
+    fine = np.stack([np.interp(np.linspace(0, 89, 2000), np.arange(90), axis) for axis in knots.T], axis=1)
+    away = np.hypot(*(course[:, None, axis] - fine[None, :, axis] for axis in (0, 1))).min(1)
+    return bool(np.median(away) < 4.0)
+
+
+def phantom(index: int) -> tuple[dict[str, float], bool | None]:
     good = replace(cohort.draw(4711, index, 0, Kind.CORONARY), frame_rate_hz=15.0, frames=75)
     empty = replace(good, kind=Kind.NO_CONTRAST)
-    return measured(shown(empty, BEFORE), shown(good, SAMPLED))
+    before, filled = shown(empty, BEFORE), shown(good, SAMPLED)
+    course = trace(before, filled)
+    return measured(before, filled, course), on_catheter(empty, course)
 
 
 def decoded(path: Path) -> Frames:
@@ -155,33 +155,53 @@ def sheets(folder: Path, real: Frames) -> None:
         cv2.imwrite(str(folder / f"{kind.value}.png"), sheet([*tiles, *(real[n - 1] for n in numbers)], 4))
 
 
+def compared(real: dict[str, float], clips: list[dict[str, float]], prefix: str = "") -> dict[str, Row]:
+    """The real value beside the phantom's percentiles over the clips that have the figure."""
+    rows: dict[str, Row] = {}
+    for name, value in real.items():
+        every = [clip[prefix + name] for clip in clips]
+        low, middle, high = (round(float(v), 3) for v in np.nanpercentile(every, [5, 50, 95]))
+        inside = bool(np.nanpercentile(every, 5) <= value <= np.nanpercentile(every, 95))
+        rows[name] = {"real": round(value, 3), "p5": low, "p50": middle, "p95": high, "inside": inside}
+        if missing := int(np.isnan(every).sum()):
+            rows[name]["clips without it"] = missing
+    return rows
+
+
+def found_catheters(clips: list[dict[str, float]], hits: list[bool | None], real: dict[str, float]) -> dict[str, object]:
+    """How often the trace is the catheter, and its edge spread over those clips only."""
+    right = [clip for clip, hit in zip(clips, hits, strict=True) if hit]
+    spreads = {name: value for name, value in real.items() if EDGE in name}
+    counts = {"traced": sum(hit is not None for hit in hits), "the simulated catheter": len(right)}
+    return {**counts, "over those only": compared(spreads, right) if right else {}}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--clips", type=int, default=40)
     parser.add_argument("--sheets", type=Path)
+    parser.add_argument("--json", type=Path, help="where to write the figures as well")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     run = decoded(LEFT_CORONARY)
-    real = measured(run[[n - 1 for n in BEFORE]], run[[n - 1 for n in SAMPLED]])
-    clips = [phantom(index) for index in range(options.clips)]
-    rows = {}
-    for name, value in real.items():
-        low, middle, high = np.percentile([clip[name] for clip in clips], [5, 50, 95])
-        rows[name] = {"real": value, "p5": low, "p50": middle, "p95": high, "inside": bool(low <= value <= high)}
-    second = noise(decoded(XA / "ge_dl_phantom_im1.dcm")[4:])
-    other = {}
-    for name, value in second.items():
-        low, high = np.percentile([clip[f"512: {name}"] for clip in clips], [5, 95])
-        other[name] = {"real": value, "p5": low, "p95": high, "inside": bool(low <= value <= high)}
-    every = [*rows.values(), *other.values()]
-    inside = sum(bool(row["inside"]) for row in every)
-    rounded = {k: {n: v if isinstance(v, bool) else round(float(v), 3) for n, v in row.items()} for k, row in rows.items()}
-    ge = {k: {n: v if isinstance(v, bool) else round(float(v), 3) for n, v in row.items()} for k, row in other.items()}
-    print(
-        json.dumps(
-            {"clips": options.clips, "inside": f"{inside} of {len(every)}", "philips": rounded, "ge_noise_512": ge}, indent=1
-        )
-    )
+    before, filled = run[[n - 1 for n in BEFORE]], run[[n - 1 for n in SAMPLED]]
+    real = measured(before, filled, trace(before, filled))
+    drawn = [phantom(index) for index in range(options.clips)]
+    clips = [figures for figures, _ in drawn]
+    philips = compared(real, clips)
+    ge = compared(noise(decoded(XA / "ge_dl_phantom_im1.dcm")[4:]), clips, "512: ")
+    every = [*philips.values(), *ge.values()]
+    report = {
+        "clips": options.clips,
+        "inside": f"{sum(bool(row['inside']) for row in every)} of {len(every)}",
+        "philips": philips,
+        "ge_noise_512": ge,
+        "catheter_traces": found_catheters(clips, [hit for _, hit in drawn], real),
+    }
+    text = json.dumps(report, indent=1) + "\n"
+    print(text, end="")
+    if options.json:
+        options.json.write_text(text, encoding="utf-8")
     if options.sheets:
         sheets(options.sheets, run)
 
