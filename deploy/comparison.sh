@@ -26,6 +26,7 @@ mkdir -p "$work/packed" "$OUT"
 if [ -f "$OUT/results.tar" ]; then
     tar xf "$OUT/results.tar" -C "$work/packed"
     for one in "$work"/packed/*.tar.gz; do tar xzf "$one" -C "$work"; done
+    for one in "$OUT"/x3d-s-*.safetensors; do [ ! -f "$one" ] || cp "$one" "$work/packed"; done
 fi
 
 # Small recipes from the real ones: what the minute of smoke trains, and what a rehearsal takes instead of them.
@@ -43,7 +44,10 @@ workers=$(nproc)
     "$python" -m training comparison "$small/${models[0]}.yaml" --seed 7 --out "$work/smoke" --workers "$workers"
 
 complexity=$work/complexity.json   # for Table 3; its speeds are asked of a machine at rest, and not here
-[ -f "$complexity" ] || { "$python" -m training complexity --format json >"$complexity.part" && mv "$complexity.part" "$complexity"; }
+if [ ! -f "$complexity" ]; then
+    "$python" -m training complexity --format json >"$complexity.part"
+    mv "$complexity.part" "$complexity"
+fi
 
 # Eight files at most, and none above 16 MiB. Each is renamed into place: a kill leaves whole ones.
 place() { cp "$1" "$OUT/.$BASHPID" && mv "$OUT/.$BASHPID" "$OUT/${1##*/}"; }

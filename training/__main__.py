@@ -65,8 +65,12 @@ def _import(options: argparse.Namespace) -> None:
     importers.run(options.source, asked, _say)
 
 
+def _folder(options: argparse.Namespace) -> Path:
+    return options.run or Path("runs") / f"{options.recipe.stem.replace('_', '-')}-{options.seed}"
+
+
 def _opened(options: argparse.Namespace) -> Run:
-    folder = options.run or Path("runs") / f"{options.recipe.stem.replace('_', '-')}-{options.seed}"
+    folder = _folder(options)
     if not (folder / runs.FACTS).exists():
         # A refused start must leave no folder, which would then refuse the right one.
         first_weights(options.init or "", recipes.load(options.recipe), options.registry)
@@ -83,7 +87,8 @@ def _opened(options: argparse.Namespace) -> Run:
 
 def _fit(options: argparse.Namespace) -> Run:
     world = distributed.world()
-    enough_each(recipes.load(options.recipe), world.size)
+    if not (_folder(options) / runs.FACTS).exists():
+        enough_each(recipes.load(options.recipe), world.size)
     # The first opens the folder and fills the cache, so that the others find both.
     run = _opened(options) if world.first else None
     if run is not None and world.size > 1:
@@ -104,7 +109,6 @@ def _evaluate(run: Run, options: argparse.Namespace) -> None:
         if part in found:
             shown = {k: v for k, v in found[part].items() if not isinstance(v, dict)}
             _say(f"{part}: {json.dumps(shown)}")
-
     if options.sanity:
         for name, auc in check(run, options.workers, _say, device=device).items():
             if isinstance(auc, float):
@@ -116,9 +120,8 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _comparison(options: argparse.Namespace) -> None:
-    for recipe in options.recipes:
-        enough_each(recipes.load(recipe), 1)
     wanted = comparison.entries(options.recipes, options.seeds, options.many)
+    comparison.refuse_small_batches(wanted, options.out)
     comparison.run(
         wanted,
         options.out,

@@ -81,7 +81,7 @@ class Carried:
 
     @property
     def gap_alike(self) -> float:
-        """The smallest difference of a negative's logit and that of the positive made alike, under the same variant."""
+        """The smallest difference of a negative and the positive made alike, under one variant; wants all eight cines."""
         rows = {row.kind: np.array(row.logits) for row in self.rows}
         beside = {row.kind: carryover.ALIKE.get(row.kind, carryover.THE_RUN) for row in self.rows}
         wrong = [row.kind for row in self.rows if row.wanted is Outcome.UNSATISFACTORY]

@@ -76,9 +76,9 @@ def spread(results: Sequence[Result], name: str, part: str) -> tuple[float, floa
 
 
 def seeds(results: Sequence[Result], one: Result) -> int:
-    """How many seeds of a run's recipe and start there are; 0 where fewer than two of the paper's models were trained."""
+    """How many seeds of a run's recipe and start there are; 0 on own cines, and where one model alone was trained."""
     models = {r.recipe.model for r in results if r.trained and r.recipe.model in paper.RECIPES}
-    return spread(results, one.name, "test")[2] if len(models) > 1 else 0
+    return spread(results, one.name, "test")[2] if one.simulated and len(models) > 1 else 0
 
 
 def pairs(results: Sequence[Result], part: str, *, seed: int = 0, rounds: int = metrics.ROUNDS) -> list[Pair]:

@@ -14,11 +14,12 @@ from typing import Final
 import torch
 
 from dicomqc.core.errors import ConfigError, DicomQCError
+from training import recipe as recipes
 from training import report
 from training import run as runs
 from training.clock import Clock, Paused
 from training.evaluate import check, evaluate
-from training.fitting import fit
+from training.fitting import enough_each, fit
 from training.progress import Say
 from training.run import EXAMPLES, FACTS, FIT, METRICS, PREDICTIONS, RECIPE, SANITY, SPLITS, TABLE_1, WEIGHTS, Run
 
@@ -48,6 +49,13 @@ def entries(recipes: Sequence[Path], seeds: int, many: Sequence[str]) -> list[En
         raise ConfigError(f"many: there is no recipe {', '.join(unknown)} among {', '.join(r.stem for r in recipes)}")
     first = [Entry(recipe=recipe, fit_seed=1) for recipe in recipes]
     return first + [Entry(recipe=r, fit_seed=s) for s in range(2, seeds + 1) for r in recipes if r.stem in many]
+
+
+def refuse_small_batches(wanted: Sequence[Entry], out: Path) -> None:
+    """Raise ConfigError where a run that is not begun would take batch norm's statistics from too few clips."""
+    for entry in wanted:
+        if not (entry.folder(out) / FACTS).exists():
+            enough_each(recipes.load(entry.recipe), 1)
 
 
 def run(
@@ -101,12 +109,21 @@ def _finish(
     if not (packed / _archive(run.folder)).exists():
         _pack(run.folder, packed)
     if sanity and not (run.folder / SANITY).exists():
-        if not (run.folder / WEIGHTS).exists():
-            say(f"{run.folder.name}: no sanity checks: its weights were too large to come along from another machine")
+        if not _weights_back(run.folder, packed):
+            say(f"{run.folder.name}: no sanity checks: its weights did not come along from another machine")
             return
         clock.check()
         check(run, workers, say, device=device)
         _pack(run.folder, packed)
+
+
+def _weights_back(folder: Path, packed: Path) -> bool:
+    """Whether a run has its weights; those that came packed from another machine are put back."""
+    beside = packed / f"{folder.name}.safetensors"
+    if not (folder / WEIGHTS).exists() and beside.exists():
+        shutil.copyfile(beside, folder / f"{WEIGHTS}.part")
+        (folder / f"{WEIGHTS}.part").replace(folder / WEIGHTS)
+    return (folder / WEIGHTS).exists()
 
 
 def _archive(folder: Path) -> str:

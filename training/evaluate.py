@@ -123,6 +123,8 @@ def freeze(validation: Predictions, seed: int) -> dict[str, float]:
         return float(np.clip(threshold, _EDGE, 1.0 - _EDGE))
 
     labels, scores = validation.labels, validation.scores
+    if not np.isfinite(validation.logits).all():
+        raise ConfigError("validation: a clip's logit is no number; these weights score nothing")
     return {
         "threshold": inside(metrics.steady_threshold(labels, scores, validation.patients, seed=seed)),
         "threshold_specificity_95": inside(metrics.threshold_at_specificity(labels, scores, SPECIFICITY)),

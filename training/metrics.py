@@ -108,11 +108,12 @@ def best_threshold(labels: Values, scores: Values) -> float:
 def steady_threshold(labels: Values, scores: Values, patients: Sequence[str], *, seed: int, rounds: int = ROUNDS) -> float:
     """The mean log-odds of `best_threshold` over patients drawn with replacement, as a probability (bagging, Breiman 1996).
 
-    The F1 of a few hundred clips is flat near its top, so that the single best threshold hangs on one or two of them.
+    The F1 of a few hundred clips is flat near its top, so that the single best threshold hangs on one or two of them. This one
+    may pass a lone outlier by, also where all clips could be told apart.
     """
     draws, every = bootstrap.draw(patients, seed=seed, rounds=rounds), np.arange(len(labels))
     drawn = (np.repeat(every, weights[draws.owner]) for weights in draws.weights)
-    found = np.array([best_threshold(labels[clips], scores[clips]) for clips in drawn if labels[clips].any()])
+    found = np.array([best_threshold(labels[clips], scores[clips]) for clips in drawn if 0 < labels[clips].sum() < len(clips)])
     edge = np.finfo(np.float64).eps
     inside = np.clip(found if len(found) else best_threshold(labels, scores), edge, 1.0 - edge)
     return float(1.0 / (1.0 + np.exp(-np.mean(np.log(inside) - np.log1p(-inside)))))

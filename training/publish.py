@@ -41,11 +41,11 @@ GENERATOR: Final = {
 LIMITS: Final = (
     "Never validated on patients. Not simulated: biplane and rotational runs, children, anomalous coronary origins, "
     "aneurysms; of devices only a few. A run that is one still picture is mostly called unsatisfactory, whatever it shows. "
-    "Shipped weights passed a check on one real run, which is no independent test of them for that reason."
+    "Versions that ship with dicomqc were let pass by a check on one real run, which is no independent test of them; "
+    "others may fail it."
 )
 LIMITS_OF_OWN: Final = (
-    "Tested on the cines of its own test part, see the metrics, and nowhere else: other laboratories, equipment and ways of "
-    "display are untried."
+    "Tested on what its metrics list and nowhere else: other laboratories, equipment and ways of display are untried."
 )
 _GOLDEN_SIZE: Final = 256
 _GOLDEN_SEED: Final = 47

@@ -57,6 +57,11 @@ def _coded(plan: CinePlan, frame: NDArray[np.uint8]) -> bytes:
     return bytes(imagecodecs.jpegls_encode(np.ascontiguousarray(frame)))
 
 
+def _time(seconds: int) -> str:
+    """TM of PS3.5 6.2, of seconds since midnight."""
+    return f"{seconds // 3600:02d}{seconds // 60 % 60:02d}{seconds % 60:02d}"
+
+
 def patient_and_study(ds: Dataset, plan: CinePlan) -> None:
     """Fill in who the simulated cine is of, and when and by what it was recorded (PS3.3 C.7.1 to C.7.5)."""
     draw = generator(plan.seed, plan.patient, Stream.HEADER, plan.study)
@@ -67,10 +72,11 @@ def patient_and_study(ds: Dataset, plan: CinePlan) -> None:
     ds.SOPClassUID = XRayAngiographicImageStorage
     ds.SOPInstanceUID = plan.sop_instance_uid
     ds.StudyDate = ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = date
-    hour = int(draw.integers(7, 18))
-    ds.StudyTime = f"{hour:02d}0000"
-    second = int(draw.integers(12)) + 12 * (plan.instance_number - 1) % 60
-    ds.SeriesTime = ds.AcquisitionTime = ds.ContentTime = f"{hour:02d}{plan.series_number % 60:02d}{second:02d}"
+    # An exam begins within half an hour, so that a clock's minute hardly tells which of its series a cine is.
+    began = 3600 * int(draw.integers(7, 18)) + int(draw.integers(1800))
+    series = began + 60 * plan.series_number
+    ds.StudyTime, ds.SeriesTime = _time(began), _time(series)
+    ds.AcquisitionTime = ds.ContentTime = _time(series + 12 * (plan.instance_number - 1))
     ds.AccessionNumber = f"PH{plan.patient:06d}{plan.study:02d}"
     ds.Modality = "XA"
     ds.Manufacturer, ds.ManufacturerModelName, ds.SoftwareVersions = maker, model, software

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _STUB = """#!/usr/bin/env bash
 echo "$*" >>"$ASKED"
 case "$*" in
-*" complexity "*) echo '{}' ;;
+*" complexity "*) echo '{}' && exit "$COUNTS" ;;
 *"comparison config"*)
     tar czf runs/comparison/packed/x3d-s-1.tar.gz -C "$(dirname "$0")" python
     exit "$ENDS"
@@ -19,7 +19,7 @@ esac
 """
 
 
-def _called(folder: Path, ends: int) -> tuple[int, list[str]]:
+def _called(folder: Path, ends: int, counts: int = 0) -> tuple[int, list[str]]:
     (folder / "deploy").mkdir(exist_ok=True)
     script = shutil.copy(ROOT / "deploy/comparison.sh", folder / "deploy")
     stub = folder / "python"
@@ -27,7 +27,7 @@ def _called(folder: Path, ends: int) -> tuple[int, list[str]]:
     stub.chmod(0o755)
     asked = folder / "asked"
     asked.unlink(missing_ok=True)
-    told = {"OUT": str(folder / "out"), "PYTHON": str(stub), "ASKED": str(asked), "ENDS": str(ends)}
+    told = {"OUT": str(folder / "out"), "PYTHON": str(stub), "ASKED": str(asked), "ENDS": str(ends), "COUNTS": str(counts)}
     done = subprocess.run(["bash", script], env={**os.environ, **told}, check=False, timeout=60)
     return done.returncode, asked.read_text(encoding="utf-8").splitlines()
 
@@ -50,3 +50,18 @@ def test_a_call_that_ran_out_of_minutes_hands_over_and_says_call_again(tmp_path:
     again, later = _called(tmp_path, ends=0)
     assert again == 0
     assert [sum(" complexity " in one for one in calls) for calls in (asked, later)] == [1, 0]
+
+
+def test_models_that_cannot_be_counted_end_the_call_before_anything_is_trained(tmp_path: Path) -> None:
+    code, asked = _called(tmp_path, ends=0, counts=3)
+    assert code == 3
+    assert not any("comparison config" in one for one in asked)
+
+
+def test_weights_that_were_handed_over_are_packed_again_on_another_machine(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "x3d-s-1.safetensors").write_bytes(b"weights")
+    _called(tmp_path, ends=75)
+    shutil.rmtree(tmp_path / "runs")
+    _called(tmp_path, ends=75)
+    assert (tmp_path / "runs/comparison/packed/x3d-s-1.safetensors").read_bytes() == b"weights"

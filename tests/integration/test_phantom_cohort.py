@@ -1,8 +1,11 @@
 from collections import Counter
 from dataclasses import replace
 
+from pydicom import Dataset
+from sklearn.metrics import roc_auc_score
+
 from dicomqc.core.identifiers import is_valid_uid
-from dicomqc.phantom import cohort, presets
+from dicomqc.phantom import cohort, dicom, presets
 from dicomqc.phantom.cohort import Wish
 from dicomqc.phantom.plan import CRITERIA, SYNTAXES, TWIN_CAUSES, UNSATISFACTORY, CinePlan, Kind
 
@@ -117,6 +120,21 @@ def test_the_number_of_an_exam_in_table_1_says_nothing_of_its_label() -> None:
     assert len(first) > 25
     assert 0.25 < sum(first) / len(first) < 0.75
     assert {p.study for p in plans if p.kind is not Kind.CORONARY} <= {0, 1, 2, 3}
+
+
+def test_the_time_in_table_1s_headers_hardly_tells_the_label_and_goes_by_series() -> None:
+    plans = [p for patient, wanted in enumerate(presets._table1(1)) for p in cohort.lay_out(1, patient, wanted)]
+    heads = [Dataset() for _ in plans]
+    for head, plan in zip(heads, plans, strict=True):
+        dicom.patient_and_study(head, plan)
+    labels = [plan.kind is Kind.CORONARY for plan in plans]
+    for part in (slice(0, 2), slice(2, 4), slice(4, 6)):
+        told = roc_auc_score(labels, [int(str(head.AcquisitionTime)[part]) for head in heads])
+        assert 0.4 < told < 0.6
+    in_order = sorted(zip(plans, heads, strict=True), key=lambda one: (one[0].series_number, one[0].instance_number))
+    for study in {plan.study_instance_uid for plan in plans}:
+        times = [str(head.AcquisitionTime) for plan, head in in_order if plan.study_instance_uid == study]
+        assert times == sorted(set(times))
 
 
 def test_the_small_cohort_has_twenty_eligible_cines_of_each_label_from_twelve_patients() -> None:

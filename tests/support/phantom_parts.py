@@ -107,3 +107,8 @@ def still_scene(vessel_mm: float, nepers_per_mm: float) -> Scene:
         nepers_per_mm=nepers_per_mm,
         motion=STILL,
     )
+
+
+def share(values: list[bool]) -> float:
+    """Of how many values it is true."""
+    return sum(values) / len(values)

@@ -278,6 +278,18 @@ def test_the_planned_seeds_are_those_of_the_comparison_on_a_lent_machine() -> No
     assert dict.fromkeys(models.split(" | "), int(seeds)) == results._PLANNED_SEEDS
 
 
+def test_own_cines_are_not_asked_for_the_seeds_of_our_plan(five: dict[str, Result]) -> None:
+    mine = [replace(five[model], simulated=False) for model in ("x3d_s", "resnet18_3d")]
+    assert "seed" not in _first_line(*mine)
+
+
+def test_weights_whose_logits_are_no_numbers_freeze_nothing() -> None:
+    logits = np.zeros(60)
+    logits[7] = np.nan
+    with pytest.raises(ConfigError, match="no number"):
+        freeze(Predictions.of(_made_up(), range(60), logits), 0)
+
+
 def test_figures_are_drawn_again_to_the_same_bytes(runs: list[Path], tmp_path: Path) -> None:
     for name in ("one", "two"):
         assert program.main(["figures", *map(str, runs), "--out", str(tmp_path / name)]) == 0

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dicomqc.core.errors import ConfigError, DicomQCError
+from training import __main__ as program
 from training import comparison
 from training.clock import Clock, Paused
 from training.comparison import Entry
@@ -117,10 +118,36 @@ def test_a_packed_run_counts_as_done_on_another_machine(tmp_path: Path, recipe: 
     assert not (second / "cache").exists()
 
 
+def test_the_command_refuses_small_batches_before_anything_is_made_but_nothing_that_was_begun(
+    tmp_path: Path, recipe: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = Mock()
+    monkeypatch.setattr(comparison, "run", asked)
+    out = tmp_path / "out"
+    command = ["comparison", str(recipe), "--seed", "3", "--out", str(out), "--sanity", "--complexity", "c.json"]
+    assert program.main(command) == 2
+    assert "some of a batch's parts have 4 clips" in caplog.text
+    assert not out.exists()
+    (out / "tiny-1").mkdir(parents=True)
+    (out / "tiny-1" / "run.json").write_text("{}", encoding="utf-8")
+    assert program.main(command) == 0
+    assert (asked.call_args.kwargs["sanity"], asked.call_args.kwargs["complexity"]) == (True, Path("c.json"))
+
+
+def test_weights_that_came_packed_are_put_back_for_the_sanity_checks(tmp_path: Path, recipe: Path, straight: Path) -> None:
+    out = shutil.copytree(straight, tmp_path / "again", ignore=shutil.ignore_patterns("weights.safetensors"))
+    shutil.copy(straight / "tiny-1" / "weights.safetensors", out / "packed" / "tiny-1.safetensors")
+    (wanted, *_) = comparison.entries([recipe], 1, [])
+    with pytest.raises(Paused):
+        comparison.run([wanted], out, 3, 1, lambda _: None, device=_CPU, registry=out, clock=_Steps(0), sanity=True)
+    back, sent = (path.read_bytes() for path in (out / "tiny-1" / "weights.safetensors", out / "packed" / "tiny-1.safetensors"))
+    assert back == sent
+
+
 def test_a_run_whose_weights_stayed_behind_is_told_of_where_sanity_checks_are_wanted(
     tmp_path: Path, recipe: Path, straight: Path
 ) -> None:
-    out = shutil.copytree(straight, tmp_path / "again", ignore=shutil.ignore_patterns("weights.safetensors"))
+    out = shutil.copytree(straight, tmp_path / "again", ignore=shutil.ignore_patterns("*.safetensors"))
     (wanted, *_) = comparison.entries([recipe], 1, [])
     said: list[str] = []
     comparison.run([wanted], out, 3, 1, said.append, device=_CPU, registry=out, clock=_Steps(0), sanity=True)

@@ -13,7 +13,7 @@ from dicomqc.phantom import cine, cohort, detector, motion, scene, shutters
 from dicomqc.phantom.detector import _LEVELS, _MOST_NOISE, SHRINKS, Detector, Optics
 from dicomqc.phantom.plan import CinePlan, Kind
 from dicomqc.phantom.projection import CANVAS, FRAME, MARGIN, Float, Points
-from tests.support.phantom_parts import GREY_PER_NEPER, canvas, open_field, still_scene, straight_detector
+from tests.support.phantom_parts import GREY_PER_NEPER, canvas, open_field, share, still_scene, straight_detector
 
 _DRAWS: Final = 200
 _SHOWN_PER_NEPER: Final = 200.0
@@ -67,14 +67,10 @@ def _spans(values: list[float], low: float, high: float, margin: float = 0.05) -
     return low <= min(values) <= low + near and high - near <= max(values) <= high
 
 
-def _share(values: list[bool]) -> float:
-    return sum(values) / len(values)
-
-
 def test_blur_and_sharpening_span_their_ranges(drawn: list[Drawn]) -> None:
     assert _spans([d.optics.blur_px for d in drawn], 0.0, 2.0)
     assert _spans([d.optics.sharpen for d in drawn], 0.0, 1.3)
-    assert 0.25 < _share([d.optics.sharpen == 0.0 for d in drawn]) < 0.5
+    assert 0.25 < share([d.optics.sharpen == 0.0 for d in drawn]) < 0.5
     assert _spans([d.optics.radius_px for d in drawn], 1.2, 8.0)
 
 
@@ -176,7 +172,7 @@ def test_black_lies_at_0_to_20_and_white_at_255_or_up_to_20_below() -> None:
     assert _spans([float(table[-1]) for table in tables if table[-1] == table[-200]], 0.0, 20.0)
     whites = [float(table[0]) for table in tables if table[0] == table[200]]
     assert _spans(whites, 235.0, 255.0)
-    assert 0.4 < _share([white == 255.0 for white in whites]) < 0.65
+    assert 0.4 < share([white == 255.0 for white in whites]) < 0.65
 
 
 @pytest.mark.parametrize(("dark", "nepers_per_mm", "bound"), [(3.0, 0.2, 24.0), (0.3, 0.42, 255.0)])
@@ -210,8 +206,8 @@ def test_noise_has_unit_spread_and_a_colour_from_white_to_strong(monkeypatch: py
     assert spreads == pytest.approx([1.0] * 100, abs=1e-3)
     assert min(near) < 0.05
     assert max(near) > 0.7
-    assert 0.35 < _share([one > 0.2 for one in near]) < 0.65
-    assert 0.35 < _share([one < -0.01 for one in sinks]) < 0.75  # its slow part is taken out of 60 %
+    assert 0.35 < share([one > 0.2 for one in near]) < 0.65
+    assert 0.35 < share([one < -0.01 for one in sinks]) < 0.75  # its slow part is taken out of 60 %
 
 
 def test_the_residue_is_the_share_of_the_noise_that_160_pixels_keep() -> None:

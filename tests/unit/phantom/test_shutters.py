@@ -9,6 +9,7 @@ from dicomqc.phantom import cine, cohort, shutters
 from dicomqc.phantom.plan import JPEG_BASELINE, Kind
 from dicomqc.phantom.projection import FRAME, Float
 from dicomqc.phantom.shutters import Collimation
+from tests.support.phantom_parts import share
 
 _DRAWS: Final = 120
 _INNER: Final = slice(100, FRAME - 100)
@@ -23,14 +24,10 @@ def drawn() -> list[Collimation]:
     return [shutters.draw(np.random.default_rng(seed), _untouched) for seed in range(_DRAWS)]
 
 
-def _share(values: list[bool]) -> float:
-    return sum(values) / len(values)
-
-
 def test_blades_shutters_and_marks_are_drawn_for_some_cines(drawn: list[Collimation]) -> None:
-    assert 0.5 < _share([one.nepers is not None for one in drawn]) < 0.75  # blades in half, a wedge in a quarter
-    assert 0.53 < _share([one.open is not None for one in drawn]) < 0.77
-    assert 0.2 < _share([one.marks is not None for one in drawn]) < 0.4
+    assert 0.5 < share([one.nepers is not None for one in drawn]) < 0.75  # blades in half, a wedge in a quarter
+    assert 0.53 < share([one.open is not None for one in drawn]) < 0.77
+    assert 0.2 < share([one.marks is not None for one in drawn]) < 0.4
     assert all((one.shade is None) is (one.open is None) for one in drawn)
 
 
@@ -39,7 +36,7 @@ def test_nothing_bounds_the_middle_of_the_field_and_every_bound_leaves_most_of_i
         assert one.sees[_INNER, _INNER].all()
         assert 0.55 < one.sees.mean() <= 1.0
         assert one.marks is None or not one.marks[0][_INNER, 120:320].any()
-    assert _share([bool(one.sees.all()) for one in drawn]) < 0.4
+    assert share([bool(one.sees.all()) for one in drawn]) < 0.4
     assert min(one.sees.mean() for one in drawn) < 0.8
 
 
@@ -84,7 +81,7 @@ def test_the_digital_shutter_covers_everything_with_its_shade_and_marks_lie_on_t
 
 def test_most_shutters_are_black_and_none_is_bright(drawn: list[Collimation]) -> None:
     shades = [float(one.shade.max()) for one in drawn if one.shade is not None]
-    assert 0.45 < _share([shade == 0.0 for shade in shades]) < 0.75
+    assert 0.45 < share([shade == 0.0 for shade in shades]) < 0.75
     assert 40.0 < max(shades) <= 120.0
 
 

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -45,7 +46,7 @@ def test_a_fits_losses_are_in_its_log_and_in_tensorboard_and_what_is_left_is_tol
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(0, 10_000, 10))  # ten seconds between any two questions
-    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     said: list[str] = []
     fit = Progress(tmp_path, said.append, first=0, total=40, units=40.0)
     for number in range(1, 21):
