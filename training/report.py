@@ -9,8 +9,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from dicomqc.core.errors import ConfigError
 from training import compare, figures, files, group_tables, paper, results, tables
 from training.results import Result
 from training.tables import Table
@@ -46,11 +47,21 @@ def write(folders: Sequence[Path], out: Path, complexity: Path | None = None) ->
     """
     runs = compare.checked([results.read(folder) for folder in folders])
     drawn = figures.draw(runs, out)
-    counted = json.loads(complexity.read_text(encoding="utf-8")) if complexity is not None else []
+    counted = _counted(complexity) if complexity is not None else []
     blocks = [*_opening(runs), *_body(runs, counted, drawn)]
     files.write_text(out / MARKDOWN, _markdown(blocks))
     files.write_text(out / HTML, _html(blocks))
     return out / MARKDOWN
+
+
+def _counted(path: Path) -> list[dict[str, Any]]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path}: not JSON; `training complexity --format json` writes it") from error
+    if not isinstance(found, list) or not all(isinstance(one, dict) and "name" in one for one in found):
+        raise ConfigError(f"{path}: a list of models is expected, as `training complexity --format json` writes it")
+    return found
 
 
 def _opening(runs: Sequence[Result]) -> list[Block]:

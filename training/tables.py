@@ -212,5 +212,10 @@ def _too_easy(found: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     above = network - without
     if above > baseline.TOO_NEAR:
-        return (f"The network is {above:+.3f} above brightness and vesselness alone.",)
-    return (f"The network is {above:+.3f} above brightness and vesselness alone: such clips are too easy to need one.",)
+        said = f"{above:.3f} above brightness and vesselness alone."
+    elif above >= -baseline.TOO_NEAR:
+        near = f"within {baseline.TOO_NEAR} of brightness and vesselness alone ({above:+.3f})"
+        said = f"{near}: such clips are too easy to need one."
+    else:
+        said = f"{-above:.3f} below brightness and vesselness alone: it has not learned what needs no network."
+    return (f"The network is {said}",)

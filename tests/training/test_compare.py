@@ -11,7 +11,7 @@ import yaml
 
 from dicomqc.core.errors import ConfigError
 from training import __main__ as program
-from training import compare, paper, predictions, report, results, tables
+from training import baseline, compare, paper, predictions, report, results, tables
 from training.calibration import probabilities
 from training.data.cines import Clips
 from training.evaluate import _write_examples, figures, freeze
@@ -276,6 +276,30 @@ def test_the_planned_seeds_are_those_of_the_comparison_on_a_lent_machine() -> No
     (models,) = re.findall(r"case \$model in (.*)\) many\+=", script)
     (seeds,) = re.findall(r"--seeds (\d+) --many", script)
     assert dict.fromkeys(models.split(" | "), int(seeds)) == results._PLANNED_SEEDS
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (0.90, "The network is 0.200 above brightness and vesselness alone."),
+        (0.72, "The network is within 0.03 of brightness and vesselness alone (+0.020): such clips are too easy to need one."),
+        (0.50, "The network is 0.200 below brightness and vesselness alone: it has not learned what needs no network."),
+    ],
+)
+def test_what_needs_no_network_says_whether_clips_are_easy_or_a_network_has_learned_nothing(
+    five: dict[str, Result], network: float, said: str
+) -> None:
+    checked = replace(five["x3d_s"], sanity={"as sampled": network, baseline.NAME: 0.70})
+    assert tables.sanity(checked).notes == (said,)
+
+
+@pytest.mark.parametrize(("text", "said"), [("", "not JSON"), ("{}", "a list of models is expected")])
+def test_counts_that_are_none_are_refused_in_a_sentence(
+    runs: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, said: str
+) -> None:
+    (tmp_path / "counts.json").write_text(text, encoding="utf-8")
+    assert program.main(["compare", str(runs[0]), "--out", str(tmp_path), "--complexity", str(tmp_path / "counts.json")]) == 2
+    assert said in caplog.text
 
 
 def test_own_cines_are_not_asked_for_the_seeds_of_our_plan(five: dict[str, Result]) -> None:
