@@ -36,7 +36,7 @@ from dicomqc.sample.display import resize
 from tests.support import shortcuts
 
 SAMPLED: Final = tuple(range(16, 47, 2))
-FEWEST: Final = 20
+FEWEST: Final = 15
 THINGS: Final = ("sternal wires and clips", "ECG lead", "guide wire", "pacing lead", "stent")
 # Causes by what they do to the contrast in the sampled frames.
 LONE: Final = "too little seen of a full injection"
@@ -153,11 +153,18 @@ def unpaired(rows: Sequence[Row]) -> dict[str, object]:
     native = [row for row in rows if row.kind in NATIVE]
     seen = {"matched": [*good, *bad]}
     seen |= {name: [*good, *(row for row in bad if row.kind in kinds)] for name, kinds in GROUPS.items()}
+    seen[Kind.PARTIAL_RECORDING.value] = [*good, *(row for row in bad if row.kind is Kind.PARTIAL_RECORDING)]
     seen["every kind"] = list(rows)
     found = {name: section(part, lambda row: not row.satisfactory) for name, part in seen.items()}
     for name, part in (("matched, as meant", native), ("every kind, as meant", list(rows))):
         found[name] = section(part, lambda row: row.kind is not Kind.CORONARY)
-    return found
+    return {**found, "clips with a device, by kind": {kind.value: _equipped(rows, kind) for kind in Kind}}
+
+
+def _equipped(rows: Sequence[Row], kind: Kind) -> dict[str, int]:
+    lists = [row.sets["devices"] for row in rows if row.kind is kind]
+    counts = {thing: int(sum(one[place] for one in lists)) for place, thing in enumerate((*THINGS, "implant"))}
+    return {"clips": len(lists), **counts}
 
 
 def rows_of(plans: Sequence[CinePlan], workers: int) -> list[Row]:
@@ -168,7 +175,7 @@ def rows_of(plans: Sequence[CinePlan], workers: int) -> list[Row]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--pairs", type=int, default=280)
-    parser.add_argument("--patients", type=int, default=90, help="of the unpaired clips, four to six each")
+    parser.add_argument("--patients", type=int, default=100, help="of the unpaired clips, four to six each")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", type=Path, help="where to write the figures as well")
     options = parser.parse_args()

@@ -71,9 +71,13 @@ def single(values: Numbers, labels: Labels) -> Numbers:
 
 
 def _single(ranks: Numbers, labels: Labels) -> Numbers:
-    bad = int(labels.sum())
-    area = (ranks[labels].sum(axis=0) - bad * (bad + 1) / 2) / (bad * (len(labels) - bad))
+    area = _area(ranks, labels)
     return np.maximum(area, 1.0 - area)
+
+
+def _area(ranks: Numbers, labels: Labels) -> Numbers:
+    bad = int(labels.sum())
+    return np.asarray((ranks[labels].sum(axis=0) - bad * (bad + 1) / 2) / (bad * (len(labels) - bad)))
 
 
 def by_chance(values: Numbers, labels: Labels, draws: int = 200) -> float:
@@ -90,6 +94,6 @@ def interval(guess: Numbers, labels: Labels, groups: NDArray[np.int_], draws: in
     for _ in range(draws):
         drawn = np.concatenate([members[k] for k in rng.integers(len(members), size=len(members))])
         if 0 < labels[drawn].sum() < len(drawn):
-            found.append(float(roc_auc_score(labels[drawn], guess[drawn])))
+            found.append(float(_area(np.asarray(rankdata(guess[drawn])), labels[drawn])))
     low, high = np.percentile(found, [2.5, 97.5])
     return float(low), float(high)
