@@ -14,13 +14,13 @@ from typing import Final
 import torch
 
 from dicomqc.core.errors import ConfigError, DicomQCError
-from training import recipe as recipes
 from training import report
 from training import run as runs
 from training.clock import Clock, Paused
 from training.evaluate import check, evaluate
 from training.fitting import enough_each, fit
 from training.progress import Say
+from training.recipe import load
 from training.run import EXAMPLES, FACTS, FIT, METRICS, PREDICTIONS, RECIPE, SANITY, SPLITS, TABLE_1, WEIGHTS, Run
 
 _PACKED: Final = (EXAMPLES, FACTS, FIT, METRICS, PREDICTIONS, RECIPE, SANITY, SPLITS, TABLE_1, "log.jsonl")
@@ -55,7 +55,7 @@ def refuse_small_batches(wanted: Sequence[Entry], out: Path) -> None:
     """Raise ConfigError where a run that is not begun would take batch norm's statistics from too few clips."""
     for entry in wanted:
         if not (entry.folder(out) / FACTS).exists():
-            enough_each(recipes.load(entry.recipe), 1)
+            enough_each(load(entry.recipe), 1)
 
 
 def run(
@@ -121,9 +121,15 @@ def _weights_back(folder: Path, packed: Path) -> bool:
     """Whether a run has its weights; those that came packed from another machine are put back."""
     beside = packed / f"{folder.name}.safetensors"
     if not (folder / WEIGHTS).exists() and beside.exists():
-        shutil.copyfile(beside, folder / f"{WEIGHTS}.part")
-        (folder / f"{WEIGHTS}.part").replace(folder / WEIGHTS)
+        _copied(beside, folder / WEIGHTS)
     return (folder / WEIGHTS).exists()
+
+
+def _copied(source: Path, target: Path) -> None:
+    """Copied and then renamed, so that a kill leaves no half of it."""
+    part = target.with_suffix(".part")
+    shutil.copyfile(source, part)
+    part.replace(target)
 
 
 def _archive(folder: Path) -> str:
@@ -136,9 +142,7 @@ def _pack(folder: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     # A run that came packed from another machine has none.
     if (folder / WEIGHTS).exists() and (folder / WEIGHTS).stat().st_size <= _LARGEST_BYTES:
-        weights = out / f"{folder.name}.safetensors"
-        shutil.copyfile(folder / WEIGHTS, weights.with_suffix(".part"))
-        weights.with_suffix(".part").replace(weights)
+        _copied(folder / WEIGHTS, out / f"{folder.name}.safetensors")
     part = path.with_suffix(".part")
     with tarfile.open(part, "w:gz") as archive:
         for name in _PACKED:

@@ -19,12 +19,17 @@ def write_json(path: Path, values: object) -> None:
     write_text(path, json.dumps(values, indent=2) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in the file at `path`. Raises ConfigError where it holds none, FileNotFoundError where it is not there."""
+def parsed(path: Path) -> Any:
+    """What the JSON file at `path` holds. Raises ConfigError where it is none, FileNotFoundError where it is not there."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path}: not JSON; remove it, and what wrote it writes it again") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in the file at `path`. Raises ConfigError where it holds none, FileNotFoundError where it is not there."""
+    found = parsed(path)
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: an object is expected")
     return found

@@ -5,7 +5,6 @@ Its first line says what was cut. Everything is drawn from run folders, so it ca
 
 import base64
 import html
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,10 +54,7 @@ def write(folders: Sequence[Path], out: Path, complexity: Path | None = None) ->
 
 
 def _counted(path: Path) -> list[dict[str, Any]]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"{path}: not JSON; `training complexity --format json` writes it") from error
+    found = files.parsed(path)
     if not isinstance(found, list) or not all(isinstance(one, dict) and "name" in one for one in found):
         raise ConfigError(f"{path}: a list of models is expected, as `training complexity --format json` writes it")
     return found
