@@ -116,6 +116,8 @@ def _of(
     start: Mapping[str, torch.Tensor] | None = None,
 ) -> Fit:
     """The run with the lessons that its recipe asks for and its clips can give."""
+    if recipe.frozen and start is None:
+        raise ConfigError("frozen: weights to begin from are needed (--init); fresh ones know nothing that could be kept")
     if any(phase.batch < distributed.world().size for phase in recipe.phases):
         raise ConfigError("phases: a batch needs a clip for every process")
     kinds = tuple(sorted({clips.kinds[i] for i in train})) if recipe.kind_loss > 0 else ()
@@ -138,6 +140,8 @@ def _begin(run: Fit) -> State:
     network.initialise(model, run.recipe.model)
     if run.start is not None:
         network.start_from(model, run.start)
+    if run.recipe.frozen:
+        network.freeze(model, run.recipe.frozen)
     average = copy.deepcopy(model) if run.recipe.ema > 0 else None
     replica = DistributedDataParallel(model) if distributed.world().size > 1 else model
     return State(model=model, replica=replica, average=average, optimiser=schedule.optimiser(run.recipe, model))
@@ -222,7 +226,7 @@ def _step(run: Fit, state: State, step: Step) -> float:
     recipe, seed, here = run.recipe, run.seed, distributed.world()
     mine = np.array(distributed.share(step.indices.tolist()), dtype=np.int64)
     rng = np.random.default_rng([seed, 1, step.number, here.rank] if here.rank else [seed, 1, step.number])
-    state.model.train()
+    network.train(state.model)
     batch = batches.make(recipe, run.clips, mine, step.phase, kinds=run.kinds, rng=rng, device=run.device)
     share = len(step.indices) / here.size
     total, norm = _pass(run, state, batch, step.number, share, recipe.precision)

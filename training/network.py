@@ -87,6 +87,31 @@ def start_from(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
     model.load_state_dict(state)
 
 
+def freeze(model: nn.Module, blocks: int) -> None:
+    """Keep the weights of the first `blocks` blocks from training. Raises ConfigError where the network has no more than these.
+
+    The first blocks of a video network cost most of a step and change least in fine-tuning.
+    """
+    if blocks >= len(_blocks(model)):
+        raise ConfigError(f"frozen: the network has {len(_blocks(model))} blocks, of which one at least is to be trained")
+    for block in _blocks(model)[:blocks]:
+        block.requires_grad_(requires_grad=False)
+
+
+def train(model: nn.Module) -> None:
+    """Training mode for all but what is frozen: its batch norm keeps its statistics too."""
+    model.train()
+    for block in _blocks(model):
+        if not any(parameter.requires_grad for parameter in block.parameters()):
+            block.eval()
+
+
+def _blocks(model: nn.Module) -> list[nn.Module]:
+    """The network's blocks from its input on; none of those that have no such list."""
+    found = getattr(model, "blocks", ())
+    return list(found)
+
+
 def blend(model: nn.Module, weights: Mapping[str, torch.Tensor], share: float) -> None:
     """Draw the model's weights towards `weights` by `share`; of outputs that these have not, its own stay.
 
@@ -117,13 +142,14 @@ def first_output(model: nn.Module, name: str) -> nn.Module:
 
 
 def reestimate(model: nn.Module, batches: Iterable[torch.Tensor]) -> None:
-    """Set every batch norm's statistics to the plain mean over `batches` (inputs [B,C,T,H,W]) at the final size."""
-    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)]
+    """Set the statistics of batch norms that are not frozen to the plain mean over `batches` [B,C,T,H,W] of the final size."""
+    train(model)
+    kinds = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+    norms = [m for m in model.modules() if isinstance(m, kinds) and m.training]
     kept = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
-    model.train()
     with torch.no_grad():
         for batch in batches:
             model(batch)

@@ -56,7 +56,7 @@ class Recipe:
     are. `again`: of the second ones of every two clips of a batch this share, and all that follow a held picture, are another
     look at the clip before, augmented otherwise; `again_loss` weighs the squared difference of their logits.
     `blend` is the share of the weights that the run began from in its result, with batch norm re-estimated. `calibrate` divides
-    the result's logits by the temperature that validation gives.
+    the result's logits by the temperature that validation gives. The first `frozen` blocks keep the weights that it began from.
     Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best by AUC is kept. `micro_batch`
     clips at most are on the device at once (0: the batch). `precision` fp32 forbids mixed precision, which auto takes where the
     hardware has it.
@@ -92,6 +92,7 @@ class Recipe:
     blend: float = 0.0
     calibrate: bool = False
     rate_steps: int = 0
+    frozen: int = 0
     reestimate_clips: int = 0
     validate_epochs: int = 0
     micro_batch: int = 0
@@ -125,7 +126,7 @@ def _checked(kind: type, value: object, where: str) -> dict[str, Any]:
 
 
 _AT_LEAST_ONE: Final = ("patients", "unseen_patients", "step_epochs", "checkpoint_steps", "threads")
-_AT_LEAST_NONE: Final = ("train_clips", "reestimate_clips", "validate_epochs", "micro_batch", "margin", "rate_steps")
+_AT_LEAST_NONE: Final = ("train_clips", "reestimate_clips", "validate_epochs", "micro_batch", "margin", "rate_steps", "frozen")
 _NUMBERS: Final = (
     "unsatisfactory",
     "twins",
