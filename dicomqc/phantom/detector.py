@@ -16,6 +16,7 @@ from dicomqc.phantom.shutters import Collimation
 
 _POOL: Final = 832
 SHRINKS: Final = 3.2  # from a frame's 512 pixels to the 160 at which a clip is judged
+LEAST_SHARPENED: Final = 0.05  # less is none
 _LEVELS: Final = 2048
 _SPAN: Final = (-1.5, 2.5)  # of the display table, in units of the scene's own range
 _MOST_NOISE: Final = 0.09  # nepers; above it even full injections would be lost
@@ -32,7 +33,7 @@ class Optics:
     def filter(self, image: Float) -> Float:
         """`image` as the detector and the processing leave it."""
         soft = cv2.GaussianBlur(image, (0, 0), self.blur_px) if self.blur_px > 0.3 else image
-        if self.sharpen < 0.05:
+        if self.sharpen < LEAST_SHARPENED:
             return np.asarray(soft, dtype=np.float32)
         halo = cv2.GaussianBlur(soft, (0, 0), self.radius_px)
         return np.asarray(cv2.addWeighted(soft, 1.0 + self.sharpen, halo, -self.sharpen, 0.0), dtype=np.float32)

@@ -10,6 +10,8 @@ from dicomqc.phantom.plan import CinePlan, Stream
 from dicomqc.phantom.projection import MARGIN, Points, View, mm
 
 _ROOM_PX: Final = MARGIN - 6
+_WAY_PX: Final = 42.0
+_FOLLOWS: Final = 0.6
 HEART_RIDES: Final = 0.75  # the share of the diaphragm's way that the heart goes with it
 
 
@@ -59,9 +61,10 @@ def draw(plan: CinePlan, *, beating: bool) -> Motion:
     rng = plan.rng(Stream.MOTION)
     breathes, pans = rng.random() < 0.5, rng.random() < 0.4
     seconds = plan.frames / plan.frame_rate_hz
-    ways = []
+    ways, towards = [], rng.normal(0.0, _WAY_PX, 2)
     for _ in range(int(rng.integers(1, 4))):
-        way = rng.normal(0.0, 32.0, 2)
+        # An operator follows the contrast medium, mostly on and on the same way.
+        way = towards * rng.uniform(0.4, 1.2) if rng.random() < _FOLLOWS else rng.normal(0.0, _WAY_PX, 2)
         ways.append((rng.uniform(0.0, 0.8) * seconds, rng.uniform(0.5, 2.5), (float(way[0]), float(way[1]))))
     strength = 1.0 if beating else 0.0
     return Motion(

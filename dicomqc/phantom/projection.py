@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FRAME: Final = 512
-MARGIN: Final = 64
+MARGIN: Final = 128
 CANVAS: Final = FRAME + 2 * MARGIN
 _SOURCE_TO_HEART_MM: Final = 750.0
 

@@ -19,6 +19,8 @@ from dicomqc.phantom.tubes import Bundle, Strand, bundle
 
 _PIGTAIL: Final = 0.85
 _STENTED: Final = 0.15
+# As often in a good run as in an intervention's partial recording: a wire must not tell the label of one that has no twin.
+_WIRED: Final = 0.3
 _LEAST_MM: Final = 1.0  # the calibre above which a vessel counts as part of the tree that should be seen
 
 
@@ -54,7 +56,7 @@ def build(plan: CinePlan) -> Scene:
     chest = plan.kind is not Kind.PUNCTURE_SITE
     moves = motion.draw(plan, beating=chest)
     native = tree.left(body, heart) if plan.side == "left" else tree.right(body, heart)
-    view = _framed(plan, native, body)
+    view = _framed(plan, native, moves, body)
     npm = body.uniform(0.2, 0.42)
     layers = _layers(plan, body, view, heart, chest=chest)
     given = injection.injected(plan, view, heart, native)
@@ -80,14 +82,15 @@ def build(plan: CinePlan) -> Scene:
     )
 
 
-def _framed(plan: CinePlan, native: Sequence[Branch], rng: np.random.Generator) -> View:
-    """The view, with the tree about in the middle of the picture, as an operator sets it."""
+def _framed(plan: CinePlan, native: Sequence[Branch], moves: Motion, rng: np.random.Generator) -> View:
+    """The view, with the tree about in the middle of the picture on the table's way, as an operator sets it."""
     view = View(
         primary_deg=plan.primary_deg, secondary_deg=plan.secondary_deg, mm_per_pixel=plan.mm_per_pixel, offset=(0.0, 0.0)
     )
     spots = view.project(np.vstack([b.points for b in native])) - CANVAS / 2
     low, high = np.percentile(spots, [3.0, 97.0], axis=0)
-    column, row = (float(v) for v in -(low + high) / 2 + rng.normal(0.0, 24.0, 2))
+    way = np.array(moves.table_px(plan.frames / plan.frame_rate_hz)) * rng.uniform(0.2, 0.8)
+    column, row = (float(v) for v in way - (low + high) / 2 + rng.normal(0.0, 24.0, 2))
     return replace(view, offset=(column, row))
 
 
@@ -166,7 +169,7 @@ def _instruments(
         course = instruments.pigtail(course)
     strands = instruments.catheter(rng, heart, moves, course, npm)
     present = []
-    wired = rng.random() < (0.85 if plan.concerns(Kind.PARTIAL_RECORDING) else 0.18)
+    wired = rng.random() < _WIRED
     treated = rng.random() < 0.5
     if wired:
         strands += instruments.guide_wire(rng, heart, moves, native, npm, treated=treated)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from dicomqc.phantom import cine, motion, scene
-from dicomqc.phantom.detector import SHRINKS, Detector
+from dicomqc.phantom.detector import LEAST_SHARPENED, SHRINKS, Detector, Optics
 from dicomqc.phantom.plan import LAST_SAMPLED_FRAME, NATIVE, CinePlan
 from dicomqc.phantom.projection import CANVAS, FRAME, MARGIN, Float, Points
 from dicomqc.phantom.scene import Scene
@@ -22,6 +22,7 @@ ENOUGH: Final = 0.6
 FRAMES: Final = 5
 GRADED: Final = (0.45, 0.75)
 _CONTRAST_TO_NOISE: Final = 3.0
+_WIDTH_OF_SIGMA: Final = 2.355  # of a Gaussian at half its height
 _ROUNDING: Final = 0.5  # grey levels; even a picture without noise shows no smaller step
 _TOO_LITTLE: Final = "obscured: too little of the tree is visible in the sampled frames"
 
@@ -80,11 +81,20 @@ def visible(plan: CinePlan, numbers: Sequence[int]) -> Points:
     heart = cv2.resize(built.heart, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR)
     ground = np.asarray(chain.base + chain.clear * (built.diaphragm + heart), dtype=np.float32)
     shows = motion.source_numbers(plan)
-    blur = 2.355 * max(chain.optics.blur_px, 0.4)
-    width = built.native.depth / plan.mm_per_pixel
-    sharp = width / np.sqrt(width**2 + blur**2 + SHRINKS**2)
+    sharp = _kept(built.native.depth / plan.mm_per_pixel, chain.optics)
     lossy = (100 - plan.jpeg_quality) / 80.0 if plan.jpeg_quality else 0.0
     return np.array([_share(plan, built, chain, ground, shows[n - 1], sharp, lossy) for n in numbers])
+
+
+def _kept(width: Points, optics: Optics) -> Points:
+    """How much of their contrast lines of `width` [N] pixels keep through the optics, at the size at which a clip is judged.
+
+    The detector adds its noise behind them, so that what sharpening gives a line is its own.
+    """
+    soft = width**2 + (_WIDTH_OF_SIGMA * max(optics.blur_px, 0.4)) ** 2 + SHRINKS**2
+    line, halo = width / np.sqrt(soft), width / np.sqrt(soft + (_WIDTH_OF_SIGMA * optics.radius_px) ** 2)
+    kept: Points = line + (optics.sharpen if optics.sharpen >= LEAST_SHARPENED else 0.0) * (line - halo)
+    return kept
 
 
 def _share(plan: CinePlan, built: Scene, chain: Detector, ground: Float, source: int, sharp: Points, lossy: float) -> float:
