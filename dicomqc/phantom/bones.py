@@ -1,0 +1,204 @@
+"""The spine, ribs and sternum in the body's frame, so that obliquity, tilt and magnification follow the view.
+
+A vertebra is a cloud of points on its cortex and in its spongy inside, each worth the bone it stands for. Their projection
+adds up as a beam's attenuation does, so that end plates and cortex become sharp lines where they are seen edge-on.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dicomqc.phantom.heart import unit
+from dicomqc.phantom.projection import CANVAS, Float, Points, View, mm, smooth, wander
+
+BODY: Final = mm(-25.0, 35.0, 0.0)  # the thorax's axis, seen from the middle of the heart, mm
+_CORTEX_PER_MM: Final = 0.055  # nepers
+_SPONGY_PER_MM: Final = 0.011
+_SPINE_BACK_MM: Final = 58.0
+_SUBPIXEL: Final = 4
+_KNOTS: Final = 28  # of a rib
+_TURN: Final = 14  # the knot where a rib turns to the front
+_SPREAD: Final = (0.7548776662466927, 0.5698402909980532)  # the lattice of least gaps in two dimensions
+_POINTS_PER_MM2: Final = 3.0
+_UNEVEN: Final = 0.7
+
+Cloud = tuple[Points, Points]
+
+
+def line(page: NDArray[np.uint8], courses: Points, value: float, width_px: float) -> None:
+    """Draw canvas courses [K,N,2] to `page` uint8 [CANVAS,CANVAS], smooth and to a part of a pixel."""
+    knots = np.round(courses * 2**_SUBPIXEL).astype(np.int32)
+    cv2.polylines(page, list(knots), False, value, max(round(width_px), 1), cv2.LINE_AA, _SUBPIXEL)
+
+
+def spine(rng: np.random.Generator, view: View) -> Float:
+    """Vertebrae on a bent column with their discs, nepers, float32 [CANVAS,CANVAS]."""
+    half_mm = rng.uniform(9.5, 11.5)
+    points, worth = _vertebra(rng, rng.uniform(13.5, 17.5), rng.uniform(12.0, 15.0), half_mm)
+    pitch = 2.0 * half_mm + rng.uniform(3.0, 6.0)
+    lean, bend, bow = rng.normal(0, 0.04), rng.normal(0, 4.0), rng.uniform(0.0, 1.0 / 450.0)
+    cells, weights = [], []
+    for level in np.arange(-190.0, 190.0, pitch) + rng.uniform(0, pitch):
+        middle = BODY + mm(lean * level + bend * np.sin(level / 70.0), _SPINE_BACK_MM - bow * (level - 20.0) ** 2 / 2.0, level)
+        turn = _turned(rng.normal(0, 0.025, 3) + mm(bow * (level - 20.0), lean + bend / 70.0 * np.cos(level / 70.0), 0.0))
+        frame = rng.normal(1.0 - level / 1500.0, 0.025) * turn
+        index, inside, magnified = _cells(view, points, middle, frame)
+        cells.append(index)
+        weights.append(worth[inside] * np.float32(rng.normal(1.0, 0.08) * magnified))
+    total = np.bincount(np.concatenate(cells), np.concatenate(weights), CANVAS * CANVAS).reshape(CANVAS, CANVAS)
+    soft = cv2.GaussianBlur(total.astype(np.float32), (0, 0), 0.8)
+    # No real plate is as flat as these: seen edge-on they would be too dark.
+    return np.asarray(soft / (1.0 + _UNEVEN * soft), dtype=np.float32)
+
+
+def _turned(angles: Points) -> Points:
+    """The rotation [3,3] by small angles [3] in radians: nodding, leaning, twisting."""
+    nod, tip, twist = angles
+    return np.array([[1.0, -twist, tip], [twist, 1.0, -nod], [-tip, nod, 1.0]])
+
+
+def _cells(view: View, points: Float, middle: Points, frame: Points) -> tuple[NDArray[np.int64], NDArray[np.bool_], float]:
+    """The canvas's cells that those points [N,3] fall in that are `inside` [N], and how many px² a mm² of the bone takes.
+
+    The projection's slope at the vertebra's `middle` serves for all of it: within 40 mm the cone hardly opens.
+    """
+    knots = view.project(np.vstack([middle, middle + frame.T, middle + view.axes[0]]))
+    slope = (knots[1:4] - knots[0]).astype(np.float32)
+    column, row = np.floor(points @ slope + knots[0].astype(np.float32)).astype(np.int64).T
+    inside = (column >= 0) & (column < CANVAS) & (row >= 0) & (row < CANVAS)
+    size = float(np.linalg.det(frame)) ** (1 / 3)
+    return (row * CANVAS + column)[inside], inside, (size * float(np.linalg.norm(knots[4] - knots[0]))) ** 2
+
+
+def _vertebra(rng: np.random.Generator, wide: float, deep: float, tall: float) -> tuple[Float, Float]:
+    """Points [N,3] in mm around the body's middle and what each [N] is worth, neper mm²; half sizes in mm."""
+    lip = float(rng.choice([0.0, rng.uniform(0.03, 0.14)]))
+    spur = rng.uniform(12.0, 22.0)
+    parts = [_side(wide, deep, tall, lip), *(_plate(wide, deep, end * tall, rng.uniform(0.5, 1.1)) for end in (-1.0, 1.0))]
+    spongy, worth = _side(wide, deep, tall, 0.0)
+    fill = rng.random((len(spongy), 1))
+    worth = np.full(len(worth), np.pi * wide * deep * 2.0 * tall * _SPONGY_PER_MM / len(worth))
+    parts.append((spongy * (np.sqrt(fill) * [1.0, 1.0, 0.0] + [0.0, 0.0, 1.0]), worth))
+    for side in (-1.0, 1.0):
+        root, hook = mm(side * 0.64 * wide, deep + 8.0, 0.3 * tall), mm(side * (wide + spur), deep + 19.0, 0.8 * tall)
+        parts += [
+            _tube(mm(side * 0.6 * wide, 0.7 * deep, 0.35 * tall), root, (3.0, 5.5), (3.2, 6.0), 0.7),
+            _tube(root + mm(side * 2.0, 2.0, 0.0), hook, (3.5, 4.5), (4.2, 5.2), 0.4),
+            _tube(root + mm(0.0, 3.0, 0.0), mm(side, deep + 20.0, -0.4 * tall), (2.2, 8.5), (2.2, 9.5), 0.5),
+            _tube(root + mm(0.0, 4.0, 0.0), root + mm(0.0, 3.0, 1.3 * tall), (5.0, 2.2), (4.5, 1.8), 0.6),
+            _tube(root + mm(0.0, 7.0, 0.0), root + mm(0.0, 6.0, -1.6 * tall), (5.0, 2.2), (4.5, 1.8), 0.6),
+        ]
+    steep = rng.uniform(0.8, 1.8)
+    parts.append(_tube(mm(0, deep + 18.0, -0.2 * tall), mm(0, deep + 42.0, -steep * 1.6 * tall), (2.6, 7.5), (3.2, 4.5), 0.6))
+    points = np.vstack([p for p, _ in parts]).astype(np.float32)
+    # Without the scatter the lattice would show as a pattern.
+    points += np.float32(0.18) * rng.standard_normal(points.shape, dtype=np.float32)
+    return points, np.concatenate([w for _, w in parts]).astype(np.float32)
+
+
+def _lattice(count: int) -> tuple[Points, Points]:
+    """Evenly spread pairs [N] in 0..1."""
+    steps = np.arange(1.0, count + 1.0)
+    return (steps * _SPREAD[0]) % 1.0, (steps * _SPREAD[1]) % 1.0
+
+
+def _rim(wide: float, deep: float, angle: Points) -> tuple[Points, Points]:
+    """A body's outline [N] across and back, flat behind."""
+    back = np.sin(angle)
+    return wide * np.cos(angle), deep * back * (1.0 - 0.3 * np.clip(back, 0.0, None) ** 2)
+
+
+def _side(wide: float, deep: float, tall: float, lip: float) -> Cloud:
+    """The waisted cortex around a body, with a lip at its rims."""
+    area = 2.0 * np.pi * (wide + deep) * tall
+    along, around = _lattice(int(area * _POINTS_PER_MM2))
+    up = 2.0 * along - 1.0
+    size = 1.0 - 0.12 * (1.0 - up**2) + lip * up**8
+    x, y = _rim(wide, deep, 2.0 * np.pi * around)
+    worth = np.full(len(x), area * 0.5 * _CORTEX_PER_MM / len(x))
+    return np.stack([x * size, y * size, tall * up], axis=1), worth
+
+
+def _plate(wide: float, deep: float, end: float, thick_mm: float) -> Cloud:
+    """An end plate, a little hollow and denser at its rim."""
+    area = np.pi * wide * deep
+    share, around = _lattice(int(area * _POINTS_PER_MM2))
+    x, y = _rim(wide, deep, 2.0 * np.pi * around)
+    radius = np.sqrt(share)
+    worth = area * thick_mm * _CORTEX_PER_MM / len(x) * (0.8 + 0.6 * share**4)
+    return np.stack([x * radius, y * radius, end * (1.0 - 0.1 * (1.0 - share))], axis=1), worth
+
+
+def _tube(start: Points, end: Points, first: tuple[float, float], last: tuple[float, float], thick_mm: float) -> Cloud:
+    """A process as a tube with round ends; `first` and `last` are its half sizes across and up, mm."""
+    way = end - start
+    long = float(np.linalg.norm(way))
+    across = unit(np.cross(way, mm(0, 1, 0) if abs(way[2]) > 0.8 * long else mm(0, 0, 1)))
+    up = np.cross(across, unit(way))
+    area = np.pi * (sum(first) + sum(last)) / 2.0 * long
+    along, around = _lattice(int(area * _POINTS_PER_MM2))
+    swell = np.sqrt(1.0 - (2.0 * along - 1.0) ** 6)
+    sizes = [(f + (b - f) * along) * swell * turn(2.0 * np.pi * around) for f, b, turn in zip(first, last, _TURNS, strict=True)]
+    worth = np.full(len(along), area * thick_mm * _CORTEX_PER_MM / len(along))
+    return start + np.outer(along, way) + np.outer(sizes[0], across) + np.outer(sizes[1], up), worth
+
+
+_TURNS: Final[tuple[Callable[[Points], Points], ...]] = (np.cos, np.sin)
+
+
+def ribs(rng: np.random.Generator, view: View) -> Float:
+    """Ribs from the spine around to the front, and the sternum, with dense edges; nepers, float32 [CANVAS,CANVAS]."""
+    slope, pitch, tall = rng.uniform(50, 95), rng.uniform(24.0, 29.0), rng.uniform(4.2, 6.0)
+    levels = np.arange(-150.0, 200.0, pitch) + rng.uniform(0, pitch)
+    pages = np.zeros((4, CANVAS, CANVAS), np.uint8)
+    for side in (0, 1):
+        courses = np.stack([_rib(rng, 2.0 * side - 1.0, level, slope) for level in levels])
+        middle, reach = _ribbons(view, courses, (tall, 3.5), mm(0, 0, 1))
+        # The neck is thin, and the front end passes into cartilage.
+        reach *= np.interp(np.arange(_KNOTS), [0, 4, _KNOTS - 4, _KNOTS - 1], [0.55, 1.0, 1.0, 0.35])[:, None]
+        for number, dense in enumerate(rng.uniform(0.6, 1.0, len(levels))):
+            _fill(pages[side], middle[number, : _TURN + 1], reach[number, : _TURN + 1], dense)
+            _fill(pages[2 + side], middle[number, _TURN:], reach[number, _TURN:], dense)
+    total = pages.sum(axis=0, dtype=np.uint16).astype(np.float32)
+    breast = BODY + smooth(np.array([[0, -88.0, 95.0], [0, -98.0, 40.0], [0, -96.0, -30.0], [0, -92.0, -45.0]]), _KNOTS)
+    middle, reach = _ribbons(view, breast[None], (17.0, 5.0), mm(1, 0, 0))
+    pages[0][:] = 0
+    _fill(pages[0], middle[0], reach[0] * (1.0 + 0.1 * np.sin(np.arange(_KNOTS))[:, None]), rng.uniform(0.2, 0.6))
+    return np.asarray(cv2.GaussianBlur(total + pages[0], (0, 0), 0.7) / np.float32(900.0), dtype=np.float32)
+
+
+def _rib(rng: np.random.Generator, side: float, level: float, slope: float) -> Points:
+    """A rib's course [_KNOTS,3] from the joint at the spine to its cartilage, sloping down."""
+    wide = 1.0 - 0.0011 * max(level - 20.0, 0.0) - 0.0006 * max(-20.0 - level, 0.0)
+    knots = np.array(
+        [[15, 68, 0], [28, 84, 5], [62, 98, -4], [108, 76, -24], [131, 22, -52], [116, -42, -84], [74, -78, -96]], float
+    )
+    course = BODY + mm(0, 0, level) + smooth(knots * mm(side * wide, wide, slope / 75.0), _KNOTS)
+    course[:, 2] += wander(rng, _KNOTS, 1.5, 2)
+    return course
+
+
+def _ribbons(view: View, courses: Points, half_mm: tuple[float, float], up: Points) -> tuple[Points, Points]:
+    """Elliptic bones along body points [K,N,3], half sizes along `up` and square to it: middles and half widths [K,N,2]."""
+    tangent = np.gradient(courses, axis=1)
+    out = np.cross(tangent, up)
+    out /= np.linalg.norm(out, axis=2, keepdims=True)
+    high = np.cross(out, tangent / np.linalg.norm(tangent, axis=2, keepdims=True))
+    shown = np.stack([courses, courses + half_mm[0] * high, courses + half_mm[1] * out])
+    middle, *tips = view.project(shown.reshape(-1, 3)).reshape(*shown.shape[:3], 2)
+    along = np.gradient(middle, axis=1)
+    normal = np.stack([-along[..., 1], along[..., 0]], axis=2) / (np.linalg.norm(along, axis=2, keepdims=True) + 1e-6)
+    reach = np.hypot(*(((tip - middle) * normal).sum(axis=2) for tip in tips))
+    return middle, reach[..., None] * normal
+
+
+def _fill(page: NDArray[np.uint8], middle: Points, reach: Points, dense: float) -> None:
+    """A bone's shadow on `page` around canvas points [N,2]: a thin cortex that is denser than what it holds."""
+    if (middle.max(axis=0) < 0).any() or (middle.min(axis=0) > CANVAS).any():
+        return
+    for share, value in ((1.0, 220.0), (0.84, 150.0), (0.6, 128.0)):
+        outline = np.vstack([middle + share * reach, (middle - share * reach)[::-1]])
+        cv2.fillPoly(page, [np.round(outline * 2**_SUBPIXEL).astype(np.int32)], value * dense, cv2.LINE_AA, _SUBPIXEL)
