@@ -39,7 +39,7 @@ def tissue(rng: np.random.Generator, strength: float) -> Float:
 
 def clutter(rng: np.random.Generator) -> Float:
     """Fine uneven shadows of clothes, cables' slack, skin folds and gas, from none to as strong as small vessels."""
-    strength = float(np.exp(rng.uniform(np.log(0.002), np.log(0.05))))
+    strength = float(np.exp(rng.uniform(np.log(0.002), np.log(0.03))))
     total = np.zeros((HALF, HALF), np.float32)
     for cells in (24, 60, 130):
         # What lies over the body lies in patches.
@@ -77,11 +77,13 @@ def thorax(rng: np.random.Generator, view: View) -> Float:
         layer += np.float32(_log_uniform(rng, 0.1, 0.8)) * _fold(rng)
     total = enlarge(layer)
     total += _log_uniform(rng, 0.3, 1.2) * _aorta(rng, view)
-    marks = np.float32(_log_uniform(rng, 0.5, 2.5)) * lungs.vessels(rng, view)
+    marks = np.float32(_log_uniform(rng, 0.8, 4.0)) * lungs.vessels(rng, view)
     marks += np.float32(_log_uniform(rng, 0.2, 1.0)) * lungs.airways(rng, view)
     total += marks * enlarge(np.clip(air * 2.5, 0.15, 1.0))
-    bony = np.float32(_log_uniform(rng, 0.15, 0.9)) * bones.ribs(rng, view)
-    bony += np.float32(_log_uniform(rng, 0.25, 1.4)) * bones.spine(rng, view)
+    bony = np.float32(_log_uniform(rng, 0.08, 0.7)) * bones.ribs(rng, view)
+    bony += np.float32(_log_uniform(rng, 0.2, 1.1)) * bones.spine(rng, view)
+    if rng.random() < 0.12:
+        bony += np.float32(_log_uniform(rng, 0.05, 0.25)) * bones.scapula(rng, view)
     uneven = np.clip(1.0 + np.float32(0.22) * cloud(rng, 9) + np.float32(0.1) * cloud(rng, 70), 0.2, 2.0)
     total += _bent(rng, bony, ((6, 5.0), (28, 0.9))) * enlarge(uneven)
     return total
@@ -146,11 +148,15 @@ def _bent(rng: np.random.Generator, layer: Float, waves: Sequence[tuple[int, flo
 
 def heart_shadow(view: View, heart: Heart) -> Float:
     """The blood-filled heart and the great vessels' root, nepers, float32 [CANVAS/CELL,CANVAS/CELL]."""
-    middle = heart.place([(0.45, 0.0, 0.0)])[0]
-    radii = np.array([0.62 * heart.length_mm, 1.12 * heart.radius_mm, 1.12 * heart.radius_mm])
-    chord = view.chord(middle, radii, CELL, heart.axes)
-    atria = view.chord(heart.place([(-0.05, 2.6, 0.6)])[0], np.array([34.0, 30.0, 30.0]), CELL)
-    return np.asarray(cv2.max(chord, atria) * np.float32(_TISSUE_PER_MM), dtype=np.float32)
+    long, wide = heart.length_mm, heart.radius_mm
+    left = view.chord(heart.place([(0.45, 0.0, 0.0)])[0], mm(0.62 * long, 1.08 * wide, 1.05 * wide), CELL, heart.axes)
+    right = view.chord(heart.place([(0.42, -0.8, 0.55)])[0], mm(0.54 * long, 0.8 * wide, 0.85 * wide), CELL, heart.axes)
+    atria = view.chord(heart.place([(-0.05, 2.6, 0.6)])[0], mm(34.0, 30.0, 30.0), CELL)
+    auricle = view.chord(heart.place([(0.0, -1.9, 0.75)])[0], mm(26.0, 28.0, 32.0), CELL)
+    root = view.chord(heart.place([(-0.12, -0.6, 0.2)])[0] + mm(-4.0, 0.0, 22.0), mm(15.0, 15.0, 42.0), CELL)
+    # Chambers run into each other: a smooth maximum leaves no creases between them.
+    total = sum(chord**4 for chord in (left, right, atria, auricle, root))
+    return np.asarray(np.sqrt(np.sqrt(total)) * np.float32(_TISSUE_PER_MM), dtype=np.float32)
 
 
 def diaphragm(rng: np.random.Generator, view: View) -> Float:

@@ -4,7 +4,7 @@ A vertebra is a cloud of points on its cortex and in its spongy inside, each wor
 adds up as a beam's attenuation does, so that end plates and cortex become sharp lines where they are seen edge-on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import cv2
@@ -24,8 +24,12 @@ _TURN: Final = 14  # the knot where a rib turns to the front
 _SPREAD: Final = (0.7548776662466927, 0.5698402909980532)  # the lattice of least gaps in two dimensions
 _POINTS_PER_MM2: Final = 3.0
 _UNEVEN: Final = 0.7
+_CUT_PX: Final = 1.2
 
-Cloud = tuple[Points, Points]
+Shell = tuple[Points, Points]
+_CELLS: Final = (1, 4)  # pixels to a cell of the cortex and of what it holds, which has no edges of its own
+
+Cloud = tuple[Float, Float]  # points [N,3] in mm around the middle of a vertebra, what each is worth [N] in neper mm²
 
 
 def line(page: NDArray[np.uint8], courses: Points, value: float, width_px: float) -> None:
@@ -37,21 +41,21 @@ def line(page: NDArray[np.uint8], courses: Points, value: float, width_px: float
 def spine(rng: np.random.Generator, view: View) -> Float:
     """Vertebrae on a bent column with their discs, nepers, float32 [CANVAS,CANVAS]."""
     half_mm = rng.uniform(9.5, 11.5)
-    points, worth = _vertebra(rng, rng.uniform(13.5, 17.5), rng.uniform(12.0, 15.0), half_mm)
+    clouds = _vertebra(rng, rng.uniform(13.5, 17.5), rng.uniform(12.0, 15.0), half_mm)
+    placed: list[list[tuple[NDArray[np.int64], Float]]] = [[] for _ in _CELLS]
     pitch = 2.0 * half_mm + rng.uniform(3.0, 6.0)
     lean, bend, bow = rng.normal(0, 0.04), rng.normal(0, 4.0), rng.uniform(0.0, 1.0 / 450.0)
-    cells, weights = [], []
     for level in np.arange(-190.0, 190.0, pitch) + rng.uniform(0, pitch):
         middle = BODY + mm(lean * level + bend * np.sin(level / 70.0), _SPINE_BACK_MM - bow * (level - 20.0) ** 2 / 2.0, level)
         turn = _turned(rng.normal(0, 0.025, 3) + mm(bow * (level - 20.0), lean + bend / 70.0 * np.cos(level / 70.0), 0.0))
-        frame = rng.normal(1.0 - level / 1500.0, 0.025) * turn
-        index, inside, magnified = _cells(view, points, middle, frame)
-        cells.append(index)
-        weights.append(worth[inside] * np.float32(rng.normal(1.0, 0.08) * magnified))
-    total = np.bincount(np.concatenate(cells), np.concatenate(weights), CANVAS * CANVAS).reshape(CANVAS, CANVAS)
-    soft = cv2.GaussianBlur(total.astype(np.float32), (0, 0), 0.8)
+        size, dense = rng.normal(1.0 - level / 1500.0, 0.025), rng.normal(1.0, 0.08)
+        for cloud, found, cell in zip(clouds, placed, _CELLS, strict=True):
+            found.append(_cells(view, (cloud[0], cloud[1] * np.float32(dense)), middle, size * turn, cell))
+    cortex, spongy = (_sum(found, CANVAS // cell) for found, cell in zip(placed, _CELLS, strict=True))
+    filled = cv2.resize(cv2.GaussianBlur(spongy, (0, 0), 0.7), (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
+    soft = cv2.GaussianBlur(cortex, (0, 0), 0.8)
     # No real plate is as flat as these: seen edge-on they would be too dark.
-    return np.asarray(soft / (1.0 + _UNEVEN * soft), dtype=np.float32)
+    return np.asarray(filled + soft / (1.0 + _UNEVEN * soft), dtype=np.float32)
 
 
 def _turned(angles: Points) -> Points:
@@ -60,28 +64,36 @@ def _turned(angles: Points) -> Points:
     return np.array([[1.0, -twist, tip], [twist, 1.0, -nod], [-tip, nod, 1.0]])
 
 
-def _cells(view: View, points: Float, middle: Points, frame: Points) -> tuple[NDArray[np.int64], NDArray[np.bool_], float]:
-    """The canvas's cells that those points [N,3] fall in that are `inside` [N], and how many px² a mm² of the bone takes.
+def _cells(view: View, cloud: Cloud, middle: Points, frame: Points, cell: int) -> tuple[NDArray[np.int64], Float]:
+    """Which cells of the canvas [M] the points of a cloud fall in that is placed at `middle` by `frame` [3,3], and their nepers.
 
-    The projection's slope at the vertebra's `middle` serves for all of it: within 40 mm the cone hardly opens.
+    The projection's slope at the vertebra's middle serves for all of it: within 40 mm the cone hardly opens.
     """
-    knots = view.project(np.vstack([middle, middle + frame.T, middle + view.axes[0]]))
+    knots = view.project(np.vstack([middle, middle + frame.T, middle + view.axes[0]])) / cell
+    size = CANVAS // cell
+    if np.abs(knots[0] - size / 2).max() > size / 2 + 70.0 / view.mm_per_pixel / cell:
+        return np.zeros(0, np.int64), np.zeros(0, np.float32)
     slope = (knots[1:4] - knots[0]).astype(np.float32)
-    column, row = np.floor(points @ slope + knots[0].astype(np.float32)).astype(np.int64).T
-    inside = (column >= 0) & (column < CANVAS) & (row >= 0) & (row < CANVAS)
-    size = float(np.linalg.det(frame)) ** (1 / 3)
-    return (row * CANVAS + column)[inside], inside, (size * float(np.linalg.norm(knots[4] - knots[0]))) ** 2
+    column, row = np.floor(slope.T @ cloud[0].T + knots[0].astype(np.float32)[:, None]).astype(np.int64)
+    inside = (column >= 0) & (column < size) & (row >= 0) & (row < size)
+    px_per_mm2 = float(np.linalg.det(frame) ** (2 / 3) * ((knots[4] - knots[0]) ** 2).sum())
+    return (row * size + column)[inside], cloud[1][inside] * np.float32(px_per_mm2)
 
 
-def _vertebra(rng: np.random.Generator, wide: float, deep: float, tall: float) -> tuple[Float, Float]:
-    """Points [N,3] in mm around the body's middle and what each [N] is worth, neper mm²; half sizes in mm."""
+def _sum(found: Sequence[tuple[NDArray[np.int64], Float]], size: int) -> Float:
+    """What falls in each cell, [size,size]."""
+    index, worth = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return np.bincount(index, worth, size * size).reshape(size, size).astype(np.float32)
+
+
+def _vertebra(rng: np.random.Generator, wide: float, deep: float, tall: float) -> list[Cloud]:
+    """The cortex with its processes, and what the body holds; half sizes of the body in mm."""
     lip = float(rng.choice([0.0, rng.uniform(0.03, 0.14)]))
     spur = rng.uniform(12.0, 22.0)
     parts = [_side(wide, deep, tall, lip), *(_plate(wide, deep, end * tall, rng.uniform(0.5, 1.1)) for end in (-1.0, 1.0))]
-    spongy, worth = _side(wide, deep, tall, 0.0)
-    fill = rng.random((len(spongy), 1))
-    worth = np.full(len(worth), np.pi * wide * deep * 2.0 * tall * _SPONGY_PER_MM / len(worth))
-    parts.append((spongy * (np.sqrt(fill) * [1.0, 1.0, 0.0] + [0.0, 0.0, 1.0]), worth))
+    inside, even = _side(wide, deep, tall, 0.0)
+    inside *= np.sqrt(rng.random((len(inside), 1))) * [1.0, 1.0, 0.0] + [0.0, 0.0, 1.0]
+    spongy = np.full(len(even), np.pi * wide * deep * 2.0 * tall * _SPONGY_PER_MM / len(even))
     for side in (-1.0, 1.0):
         root, hook = mm(side * 0.64 * wide, deep + 8.0, 0.3 * tall), mm(side * (wide + spur), deep + 19.0, 0.8 * tall)
         parts += [
@@ -93,10 +105,14 @@ def _vertebra(rng: np.random.Generator, wide: float, deep: float, tall: float) -
         ]
     steep = rng.uniform(0.8, 1.8)
     parts.append(_tube(mm(0, deep + 18.0, -0.2 * tall), mm(0, deep + 42.0, -steep * 1.6 * tall), (2.6, 7.5), (3.2, 4.5), 0.6))
-    points = np.vstack([p for p, _ in parts]).astype(np.float32)
-    # Without the scatter the lattice would show as a pattern.
-    points += np.float32(0.18) * rng.standard_normal(points.shape, dtype=np.float32)
-    return points, np.concatenate([w for _, w in parts]).astype(np.float32)
+    cortex = np.vstack([p for p, _ in parts]), np.concatenate([w for _, w in parts])
+    return [_scattered(rng, *cortex), _scattered(rng, inside, spongy)]
+
+
+def _scattered(rng: np.random.Generator, points: Points, worth: Points) -> Cloud:
+    """Without the scatter the lattice would show as a pattern."""
+    scatter = np.float32(0.18) * rng.standard_normal(points.shape, dtype=np.float32)
+    return points.astype(np.float32) + scatter, worth.astype(np.float32)
 
 
 def _lattice(count: int) -> tuple[Points, Points]:
@@ -111,7 +127,7 @@ def _rim(wide: float, deep: float, angle: Points) -> tuple[Points, Points]:
     return wide * np.cos(angle), deep * back * (1.0 - 0.3 * np.clip(back, 0.0, None) ** 2)
 
 
-def _side(wide: float, deep: float, tall: float, lip: float) -> Cloud:
+def _side(wide: float, deep: float, tall: float, lip: float) -> Shell:
     """The waisted cortex around a body, with a lip at its rims."""
     area = 2.0 * np.pi * (wide + deep) * tall
     along, around = _lattice(int(area * _POINTS_PER_MM2))
@@ -122,7 +138,7 @@ def _side(wide: float, deep: float, tall: float, lip: float) -> Cloud:
     return np.stack([x * size, y * size, tall * up], axis=1), worth
 
 
-def _plate(wide: float, deep: float, end: float, thick_mm: float) -> Cloud:
+def _plate(wide: float, deep: float, end: float, thick_mm: float) -> Shell:
     """An end plate, a little hollow and denser at its rim."""
     area = np.pi * wide * deep
     share, around = _lattice(int(area * _POINTS_PER_MM2))
@@ -132,7 +148,7 @@ def _plate(wide: float, deep: float, end: float, thick_mm: float) -> Cloud:
     return np.stack([x * radius, y * radius, end * (1.0 - 0.1 * (1.0 - share))], axis=1), worth
 
 
-def _tube(start: Points, end: Points, first: tuple[float, float], last: tuple[float, float], thick_mm: float) -> Cloud:
+def _tube(start: Points, end: Points, first: tuple[float, float], last: tuple[float, float], thick_mm: float) -> Shell:
     """A process as a tube with round ends; `first` and `last` are its half sizes across and up, mm."""
     way = end - start
     long = float(np.linalg.norm(way))
@@ -161,7 +177,10 @@ def ribs(rng: np.random.Generator, view: View) -> Float:
         reach *= np.interp(np.arange(_KNOTS), [0, 4, _KNOTS - 4, _KNOTS - 1], [0.55, 1.0, 1.0, 0.35])[:, None]
         for number, dense in enumerate(rng.uniform(0.6, 1.0, len(levels))):
             _fill(pages[side], middle[number, : _TURN + 1], reach[number, : _TURN + 1], dense)
-            _fill(pages[2 + side], middle[number, _TURN:], reach[number, _TURN:], dense)
+            # Both parts cover the pixels of the cut.
+            start = middle[number, _TURN:].copy()
+            start[0] += _CUT_PX * unit(start[1] - start[0])
+            _fill(pages[2 + side], start, reach[number, _TURN:], dense)
     total = pages.sum(axis=0, dtype=np.uint16).astype(np.float32)
     breast = BODY + smooth(np.array([[0, -88.0, 95.0], [0, -98.0, 40.0], [0, -96.0, -30.0], [0, -92.0, -45.0]]), _KNOTS)
     middle, reach = _ribbons(view, breast[None], (17.0, 5.0), mm(1, 0, 0))
@@ -179,6 +198,17 @@ def _rib(rng: np.random.Generator, side: float, level: float, slope: float) -> P
     course = BODY + mm(0, 0, level) + smooth(knots * mm(side * wide, wide, slope / 75.0), _KNOTS)
     course[:, 2] += wander(rng, _KNOTS, 1.5, 2)
     return course
+
+
+def scapula(rng: np.random.Generator, view: View) -> Float:
+    """The blade of one shoulder with its borders, as where the arm is not raised; about 0..1, float32 [CANVAS,CANVAS]."""
+    side = float(rng.choice([-1.0, 1.0]))
+    knots = np.array([[68, 108, 120], [72, 112, 60], [82, 110, -10], [90, 106, -14], [112, 96, 40], [140, 80, 110]], float)
+    outline = view.project(BODY + (smooth(knots, 30) + mm(rng.normal(0, 8), 0, rng.normal(0, 25))) * mm(side, 1, 1))
+    page = np.zeros((CANVAS, CANVAS), np.uint8)
+    cv2.fillPoly(page, [np.round(outline * 2**_SUBPIXEL).astype(np.int32)], 110.0, cv2.LINE_AA, _SUBPIXEL)
+    line(page, outline[None], 230.0, 1.5 / view.mm_per_pixel)
+    return np.asarray(cv2.GaussianBlur(page, (0, 0), 0.8).astype(np.float32) / np.float32(255.0), dtype=np.float32)
 
 
 def _ribbons(view: View, courses: Points, half_mm: tuple[float, float], up: Points) -> tuple[Points, Points]:
