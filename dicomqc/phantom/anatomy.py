@@ -5,6 +5,7 @@ Every layer is attenuation in nepers, float32 [CANVAS,CANVAS]. Layers are drawn 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import cv2
@@ -67,12 +68,13 @@ def thorax(rng: np.random.Generator, view: View) -> Float:
 
     How strongly each shows is drawn evenly over the logarithm, as laboratories and bodies differ.
     """
+    view = _placed(rng, view)
     layer = tissue(rng, _log_uniform(rng, 0.04, 0.25))
     columns = np.linspace(-1.0, 1.0, HALF, dtype=np.float32)
     layer += np.float32(rng.normal(0, 0.15)) * columns + np.float32(rng.normal(0, 0.15)) * columns[:, None]
     air = _lungs(rng, view)
     layer -= np.float32(rng.uniform(0.3, 1.2)) * air * (1.0 + np.float32(_log_uniform(rng, 0.003, 0.03)) * cloud(rng, 90))
-    layer += np.float32(_log_uniform(rng, 0.08, 0.6)) * _mediastinum(rng, view)
+    layer += np.float32(_log_uniform(rng, 0.05, 0.5)) * _mediastinum(rng, view)
     if rng.random() < 0.35:
         layer += np.float32(_log_uniform(rng, 0.1, 0.8)) * _fold(rng)
     total = enlarge(layer)
@@ -81,12 +83,19 @@ def thorax(rng: np.random.Generator, view: View) -> Float:
     marks += np.float32(_log_uniform(rng, 0.2, 1.0)) * lungs.airways(rng, view)
     total += marks * enlarge(np.clip(air * 2.5, 0.15, 1.0))
     bony = np.float32(_log_uniform(rng, 0.08, 0.7)) * bones.ribs(rng, view)
-    bony += np.float32(_log_uniform(rng, 0.2, 1.1)) * bones.spine(rng, view)
+    bony += np.float32(_log_uniform(rng, 0.25, 1.2)) * bones.spine(rng, view)
     if rng.random() < 0.12:
         bony += np.float32(_log_uniform(rng, 0.05, 0.25)) * bones.scapula(rng, view)
     uneven = np.clip(1.0 + np.float32(0.22) * cloud(rng, 9) + np.float32(0.1) * cloud(rng, 70), 0.2, 2.0)
     total += _bent(rng, bony, ((6, 5.0), (28, 0.9))) * enlarge(uneven)
     return total
+
+
+def _placed(rng: np.random.Generator, view: View) -> View:
+    """The view as the chest has it: hearts lie nearer to the spine or farther to the left in one body than in another."""
+    moved = view.project(np.stack([np.zeros(3), mm(rng.normal(2.0, 7.0), rng.uniform(-24.0, 2.0), 0.0)]))
+    column, row = (float(v) for v in moved[1] - moved[0])
+    return replace(view, offset=(view.offset[0] + column, view.offset[1] + row))
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -178,13 +187,17 @@ def half(points: Points) -> NDArray[np.int32]:
 
 
 def _mediastinum(rng: np.random.Generator, view: View) -> Float:
-    """The broad shadow of great vessels and sternum in the middle of the chest."""
-    middle = float(view.project(np.array([[BODY[0] + 8.0, BODY[1], 0.0]]))[0, 0]) / 2
-    page = np.zeros((HALF, HALF), np.float32)
-    wide = rng.uniform(28, 50) / view.mm_per_pixel / 2
-    rows = np.arange(0, HALF + 8, 8)
-    left = middle - wide + wander(rng, len(rows), 8.0)
-    right = middle + wide + wander(rng, len(rows), 8.0)
+    """The broad shadow between the lungs from breastbone to spine, half size, 0..1: narrow from the front, wide if turned."""
+    levels = np.linspace(220.0, -220.0, 14)
+    sides = []
+    for depth in (-55.0, 45.0):
+        course = view.project(BODY + np.stack([np.full(14, 6.0), np.full(14, depth), levels], axis=1)) / 2
+        course[:, 0] += wander(rng, 14, 4.0, 3)
+        sides.append(course)
+    wide = rng.uniform(20, 34) / view.mm_per_pixel / 2
+    left, right = (edge(sides[0][:, 0], sides[1][:, 0]) + sign * wide for edge, sign in ((np.minimum, -1), (np.maximum, 1)))
+    rows = (sides[0] + sides[1])[:, 1] / 2
     outline = np.vstack([np.stack([left, rows], axis=1), np.stack([right, rows], axis=1)[::-1]])
+    page = np.zeros((HALF, HALF), np.float32)
     cv2.fillPoly(page, [np.round(outline).astype(np.int32)], 1.0)
     return np.asarray(cv2.GaussianBlur(page, (0, 0), _log_uniform(rng, 0.8, 8.0)), dtype=np.float32)

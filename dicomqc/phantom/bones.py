@@ -65,7 +65,7 @@ def _turned(angles: Points) -> Points:
 
 
 def _cells(view: View, cloud: Cloud, middle: Points, frame: Points, cell: int) -> tuple[NDArray[np.int64], Float]:
-    """Which cells of the canvas [M] the points of a cloud fall in that is placed at `middle` by `frame` [3,3], and their nepers.
+    """Which cells [M] the points of a cloud fall in that is placed at `middle` by `frame` [3,3], and their nepers [M].
 
     The projection's slope at the vertebra's middle serves for all of it: within 40 mm the cone hardly opens.
     """
