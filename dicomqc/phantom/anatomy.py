@@ -1,7 +1,7 @@
-"""What lies behind and around the vessels: lungs, mediastinum, spine, ribs, diaphragm, heart shadow.
+"""What lies behind and around the vessels: lungs, mediastinum, aorta, spine, ribs, diaphragm, heart shadow.
 
-Every layer is attenuation in nepers, float32 [CANVAS,CANVAS]. Layers are drawn at half size: bone has no finer detail here.
-`limbs` draws the places of puncture.
+Every layer is attenuation in nepers, float32 [CANVAS,CANVAS]. Soft layers are drawn at half size, `bones` and what `lungs` hold
+at full size, where an edge is a pixel wide. `limbs` draws the places of puncture.
 """
 
 from collections.abc import Sequence
@@ -79,21 +79,21 @@ def thorax(rng: np.random.Generator, view: View) -> Float:
         layer += np.float32(_log_uniform(rng, 0.1, 0.8)) * _fold(rng)
     total = enlarge(layer)
     total += _log_uniform(rng, 0.3, 1.2) * _aorta(rng, view)
-    marks = np.float32(_log_uniform(rng, 0.8, 4.0)) * lungs.vessels(rng, view)
+    marks = np.float32(_log_uniform(rng, 0.6, 3.0)) * lungs.vessels(rng, view)
     marks += np.float32(_log_uniform(rng, 0.2, 1.0)) * lungs.airways(rng, view)
     total += marks * enlarge(np.clip(air * 2.5, 0.15, 1.0))
     bony = np.float32(_log_uniform(rng, 0.08, 0.7)) * bones.ribs(rng, view)
     bony += np.float32(_log_uniform(rng, 0.25, 1.2)) * bones.spine(rng, view)
     if rng.random() < 0.12:
         bony += np.float32(_log_uniform(rng, 0.05, 0.25)) * bones.scapula(rng, view)
-    uneven = np.clip(1.0 + np.float32(0.22) * cloud(rng, 9) + np.float32(0.1) * cloud(rng, 70), 0.2, 2.0)
+    uneven = np.clip(1.0 + np.float32(0.13) * cloud(rng, 9) + np.float32(0.05) * cloud(rng, 70), 0.2, 2.0)
     total += _bent(rng, bony, ((6, 5.0), (28, 0.9))) * enlarge(uneven)
     return total
 
 
 def _placed(rng: np.random.Generator, view: View) -> View:
     """The view as the chest has it: hearts lie nearer to the spine or farther to the left in one body than in another."""
-    moved = view.project(np.stack([np.zeros(3), mm(rng.normal(2.0, 7.0), rng.uniform(-24.0, 2.0), 0.0)]))
+    moved = view.project(np.stack([np.zeros(3), mm(rng.normal(0.0, 7.0), rng.uniform(-32.0, 0.0), 0.0)]))
     column, row = (float(v) for v in moved[1] - moved[0])
     return replace(view, offset=(view.offset[0] + column, view.offset[1] + row))
 
@@ -148,10 +148,11 @@ def warped(rng: np.random.Generator, layer: Float) -> Float:
 def _bent(rng: np.random.Generator, layer: Float, waves: Sequence[tuple[int, float]]) -> Float:
     """A layer of any size, bent by smooth noise of so many cells and pixels each."""
     size = len(layer)
-    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
-    for cells, pixels in waves:
-        rows += np.float32(pixels) * cloud(rng, cells, size)
-        columns += np.float32(pixels) * cloud(rng, cells, size)
+    places = np.mgrid[0:size, 0:size].astype(np.float32)
+    for place in places:
+        bend = sum(np.float32(pixels) * cloud(rng, cells) for cells, pixels in waves)
+        cv2.add(place, cv2.resize(bend, (size, size), interpolation=cv2.INTER_LINEAR), dst=place)
+    rows, columns = places
     return np.asarray(cv2.remap(layer, columns, rows, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE), dtype=np.float32)
 
 

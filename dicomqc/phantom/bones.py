@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomqc.phantom.heart import unit
-from dicomqc.phantom.projection import CANVAS, Float, Points, View, mm, smooth, wander
+from dicomqc.phantom.projection import CANVAS, Float, Points, View, mm, smooth
 
 BODY: Final = mm(-25.0, 35.0, 0.0)  # the thorax's axis, seen from the middle of the heart, mm
 _CORTEX_PER_MM: Final = 0.055  # nepers
@@ -22,7 +22,8 @@ _SUBPIXEL: Final = 4
 _KNOTS: Final = 28  # of a rib
 _TURN: Final = 14  # the knot where a rib turns to the front
 _SPREAD: Final = (0.7548776662466927, 0.5698402909980532)  # the lattice of least gaps in two dimensions
-_POINTS_PER_MM2: Final = 3.0
+_THIRD: Final = 0.6180339887498949
+_POINTS_PER_MM2: Final = 2.4
 _UNEVEN: Final = 0.7
 _CUT_PX: Final = 1.2
 
@@ -52,7 +53,7 @@ def spine(rng: np.random.Generator, view: View) -> Float:
         for cloud, found, cell in zip(clouds, placed, _CELLS, strict=True):
             found.append(_cells(view, (cloud[0], cloud[1] * np.float32(dense)), middle, size * turn, cell))
     cortex, spongy = (_sum(found, CANVAS // cell) for found, cell in zip(placed, _CELLS, strict=True))
-    filled = cv2.resize(cv2.GaussianBlur(spongy, (0, 0), 0.7), (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
+    filled = cv2.resize(cv2.GaussianBlur(spongy, (0, 0), 1.0), (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
     soft = cv2.GaussianBlur(cortex, (0, 0), 0.8)
     # No real plate is as flat as these: seen edge-on they would be too dark.
     return np.asarray(filled + soft / (1.0 + _UNEVEN * soft), dtype=np.float32)
@@ -92,7 +93,7 @@ def _vertebra(rng: np.random.Generator, wide: float, deep: float, tall: float) -
     spur = rng.uniform(12.0, 22.0)
     parts = [_side(wide, deep, tall, lip), *(_plate(wide, deep, end * tall, rng.uniform(0.5, 1.1)) for end in (-1.0, 1.0))]
     inside, even = _side(wide, deep, tall, 0.0)
-    inside *= np.sqrt(rng.random((len(inside), 1))) * [1.0, 1.0, 0.0] + [0.0, 0.0, 1.0]
+    inside *= np.sqrt(np.arange(0.5, len(inside))[:, None] * _THIRD % 1.0) * [1.0, 1.0, 0.0] + [0.0, 0.0, 1.0]
     spongy = np.full(len(even), np.pi * wide * deep * 2.0 * tall * _SPONGY_PER_MM / len(even))
     for side in (-1.0, 1.0):
         root, hook = mm(side * 0.64 * wide, deep + 8.0, 0.3 * tall), mm(side * (wide + spur), deep + 19.0, 0.8 * tall)
@@ -171,8 +172,7 @@ def ribs(rng: np.random.Generator, view: View) -> Float:
     levels = np.arange(-150.0, 200.0, pitch) + rng.uniform(0, pitch)
     pages = np.zeros((4, CANVAS, CANVAS), np.uint8)
     for side in (0, 1):
-        courses = np.stack([_rib(rng, 2.0 * side - 1.0, level, slope) for level in levels])
-        middle, reach = _ribbons(view, courses, (tall, 3.5), mm(0, 0, 1))
+        middle, reach = _ribbons(view, _courses(rng, 2.0 * side - 1.0, levels, slope), (tall, 3.5), mm(0, 0, 1))
         # The neck is thin, and the front end passes into cartilage.
         reach *= np.interp(np.arange(_KNOTS), [0, 4, _KNOTS - 4, _KNOTS - 1], [0.55, 1.0, 1.0, 0.35])[:, None]
         for number, dense in enumerate(rng.uniform(0.6, 1.0, len(levels))):
@@ -189,15 +189,16 @@ def ribs(rng: np.random.Generator, view: View) -> Float:
     return np.asarray(cv2.GaussianBlur(total + pages[0], (0, 0), 0.7) / np.float32(900.0), dtype=np.float32)
 
 
-def _rib(rng: np.random.Generator, side: float, level: float, slope: float) -> Points:
-    """A rib's course [_KNOTS,3] from the joint at the spine to its cartilage, sloping down."""
-    wide = 1.0 - 0.0011 * max(level - 20.0, 0.0) - 0.0006 * max(-20.0 - level, 0.0)
+def _courses(rng: np.random.Generator, side: float, levels: Points, slope: float) -> Points:
+    """The ribs' courses [K,_KNOTS,3] from the joint at the spine to the cartilage, sloping down."""
     knots = np.array(
         [[15, 68, 0], [28, 84, 5], [62, 98, -4], [108, 76, -24], [131, 22, -52], [116, -42, -84], [74, -78, -96]], float
     )
-    course = BODY + mm(0, 0, level) + smooth(knots * mm(side * wide, wide, slope / 75.0), _KNOTS)
-    course[:, 2] += wander(rng, _KNOTS, 1.5, 2)
-    return course
+    wide = 1.0 - 0.0011 * np.clip(levels - 20.0, 0.0, None) - 0.0006 * np.clip(-20.0 - levels, 0.0, None)
+    steep = slope / 75.0 * rng.normal(1.0, 0.05, len(levels))
+    size = np.stack([side * wide, wide, steep], axis=1)
+    places = BODY + np.outer(levels, mm(0, 0, 1))
+    return np.asarray(places[:, None] + size[:, None] * smooth(knots, _KNOTS), dtype=np.float64)
 
 
 def scapula(rng: np.random.Generator, view: View) -> Float:

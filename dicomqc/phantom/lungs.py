@@ -14,11 +14,11 @@ from dicomqc.phantom.projection import CANVAS, Float, Points, View, mm, smooth
 
 _BLOOD_PER_MM: Final = 0.0085
 _PER_NEPER: Final = 2000.0  # grey levels of a page
-_BENDS: Final = 4  # knots of a branch
+_BENDS: Final = 3  # knots of a branch
 
 
 class Twigs(NamedTuple):
-    """Branches: `courses` [N,4,3] in mm, `diameter` [N] in mm, `stem` [N] the stem that each came from."""
+    """Branches: `courses` [N,3,3] in mm, `diameter` [N] in mm, `stem` [N] the stem that each came from."""
 
     courses: Points
     diameter: Points
@@ -73,7 +73,7 @@ def _inside(points: Points, side: Points) -> NDArray[np.bool_]:
 
 
 def _shown(view: View, generations: list[Twigs]) -> tuple[Points, Points, NDArray[np.int64]]:
-    """Canvas courses [N,4,2], diameters and stems [N] of what lies in the canvas."""
+    """Canvas courses [N,3,2], diameters and stems [N] of what lies in the canvas."""
     courses, diameter, stem = (np.concatenate(parts) for parts in zip(*generations, strict=True))
     spots = view.project(courses.reshape(-1, 3)).reshape(-1, _BENDS, 2)
     near: NDArray[np.bool_] = ((spots.max(axis=1) > 0) & (spots.min(axis=1) < CANVAS)).all(axis=1)
@@ -82,17 +82,19 @@ def _shown(view: View, generations: list[Twigs]) -> tuple[Points, Points, NDArra
 
 def vessels(rng: np.random.Generator, view: View) -> Float:
     """Arteries and veins of both lungs."""
-    spots, diameter, stem = _shown(view, grow(rng, int(rng.integers(12, 20)), rng.uniform(7.0, 11.0), 1.1))
+    spots, diameter, stem = _shown(view, grow(rng, int(rng.integers(12, 20)), rng.uniform(6.0, 10.0), 1.2))
     pages = np.zeros((2, CANVAS, CANVAS), np.uint8)
     steps = np.round(8.0 * np.log(diameter)).astype(int)
     # Thin branches first; wide ones are denser in their middle, as round ones are.
     for step in np.unique(steps):
         wide = float(np.exp(step / 8.0))
+        # Wide ones lie among others and are flat: by the chord alone nothing but them would be seen.
+        value = _PER_NEPER * _BLOOD_PER_MM * 1.6 * wide**0.5
         for number, page in enumerate(pages):
             these = spots[(steps == step) & (stem // 2 % 2 == number)]
-            line(page, these, _PER_NEPER * _BLOOD_PER_MM * wide * 0.7, wide / view.mm_per_pixel)
-            if wide > 3.0 * view.mm_per_pixel:
-                line(page, these, _PER_NEPER * _BLOOD_PER_MM * wide, 0.6 * wide / view.mm_per_pixel)
+            line(page, these, 0.7 * value, wide / view.mm_per_pixel)
+            if wide > 5.0 * view.mm_per_pixel:
+                line(page, these, value, 0.6 * wide / view.mm_per_pixel)
     total = cv2.add(pages[0], pages[1]).astype(np.float32) / np.float32(_PER_NEPER)
     return np.asarray(cv2.GaussianBlur(total, (0, 0), 0.6), dtype=np.float32)
 
@@ -110,7 +112,7 @@ def airways(rng: np.random.Generator, view: View) -> Float:
         line(wall, course[None], 255.0, (wide + 1.6) / view.mm_per_pixel)
     for course, wide in tubes:
         line(wall, course[None], 0.0, wide / view.mm_per_pixel)
-        for share, value in ((1.0, 0.6), (0.8, 0.85), (0.5, 1.0)):
+        for share, value in ((1.0, 0.7), (0.65, 1.0)):
             line(lumen, course[None], min(14.0 * wide, 255.0) * value, share * wide / view.mm_per_pixel)
     both = np.float32(0.05 / 255.0) * wall.astype(np.float32) - np.float32(0.12 / 255.0) * lumen.astype(np.float32)
     return np.asarray(cv2.GaussianBlur(both, (0, 0), 0.9), dtype=np.float32)
