@@ -40,7 +40,7 @@ def tissue(rng: np.random.Generator, strength: float) -> Float:
 
 def clutter(rng: np.random.Generator) -> Float:
     """Fine uneven shadows of clothes, cables' slack, skin folds and gas, from none to as strong as small vessels."""
-    strength = float(np.exp(rng.uniform(np.log(0.002), np.log(0.03))))
+    strength = float(np.exp(rng.uniform(np.log(0.002), np.log(0.02))))
     total = np.zeros((HALF, HALF), np.float32)
     for cells in (24, 60, 130):
         # What lies over the body lies in patches.

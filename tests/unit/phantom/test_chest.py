@@ -30,7 +30,7 @@ def _centred(view: View) -> View:
 @pytest.mark.parametrize("view", _VIEWS)
 @pytest.mark.parametrize("part", [bones.spine, bones.ribs, lungs.vessels, bones.scapula])
 def test_every_part_is_a_shadow_that_its_seed_decides(part, view: View) -> None:  # type: ignore[no-untyped-def]
-    view = replace(view, mm_per_pixel=0.5)
+    view = replace(view, mm_per_pixel=0.8)
     layer = part(_rng(1), view)
     assert layer.shape == (CANVAS, CANVAS)
     assert layer.dtype == np.float32
@@ -132,7 +132,7 @@ def test_the_aorta_has_a_sharp_edge_along_the_spine() -> None:
 
 def test_parts_of_the_chest_show_from_hardly_to_strongly() -> None:
     detail = []
-    for seed in range(12):
+    for seed in range(16):
         chest = anatomy.thorax(_rng(seed), VIEW)
         detail.append(float(np.percentile(np.abs(np.diff(chest, axis=1)), 99)))
-    assert max(detail) > 2.5 * min(detail)
+    assert max(detail) > 1.8 * min(detail)
