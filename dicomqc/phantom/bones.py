@@ -4,7 +4,7 @@ A vertebra is a cloud of points on its cortex and in its spongy inside, each wor
 adds up as a beam's attenuation does, so that end plates and cortex become sharp lines where they are seen edge-on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
@@ -23,12 +23,14 @@ _KNOTS: Final = 28  # of a rib
 _TURN: Final = 14  # the knot where a rib turns to the front
 _SPREAD: Final = (0.7548776662466927, 0.5698402909980532)  # the lattice of least gaps in two dimensions
 _THIRD: Final = 0.6180339887498949
-_POINTS_PER_MM2: Final = 2.4
+_POINTS_PER_MM2: Final = 4.5
+_EDGE_ON: Final = 0.5  # cosine of the angle between a surface and the beam above which it makes no line
+_THIN: Final = 8
 _UNEVEN: Final = 0.7
-_CUT_PX: Final = 1.2
+_CUT_PX: Final = 2.0
 
-Shell = tuple[Points, Points]
-_CELLS: Final = (1, 4)  # pixels to a cell of the cortex and of what it holds, which has no edges of its own
+Shell = tuple[Points, Points, Points]  # points and normals [N,3], what each point is worth [N] in neper mm²
+_CELLS: Final = (1, 4)  # pixels to a cell of what makes edges and of what does not
 
 Cloud = tuple[Float, Float]  # points [N,3] in mm around the middle of a vertebra, what each is worth [N] in neper mm²
 
@@ -42,7 +44,7 @@ def line(page: NDArray[np.uint8], courses: Points, value: float, width_px: float
 def spine(rng: np.random.Generator, view: View) -> Float:
     """Vertebrae on a bent column with their discs, nepers, float32 [CANVAS,CANVAS]."""
     half_mm = rng.uniform(9.5, 11.5)
-    clouds = _vertebra(rng, rng.uniform(13.5, 17.5), rng.uniform(12.0, 15.0), half_mm)
+    clouds = _vertebra(rng, view.axes[2], rng.uniform(13.5, 17.5), rng.uniform(12.0, 15.0), half_mm)
     placed: list[list[tuple[NDArray[np.int64], Float]]] = [[] for _ in _CELLS]
     pitch = 2.0 * half_mm + rng.uniform(3.0, 6.0)
     lean, bend, bow = rng.normal(0, 0.04), rng.normal(0, 4.0), rng.uniform(0.0, 1.0 / 450.0)
@@ -52,9 +54,9 @@ def spine(rng: np.random.Generator, view: View) -> Float:
         size, dense = rng.normal(1.0 - level / 1500.0, 0.025), rng.normal(1.0, 0.08)
         for cloud, found, cell in zip(clouds, placed, _CELLS, strict=True):
             found.append(_cells(view, (cloud[0], cloud[1] * np.float32(dense)), middle, size * turn, cell))
-    cortex, spongy = (_sum(found, CANVAS // cell) for found, cell in zip(placed, _CELLS, strict=True))
-    filled = cv2.resize(cv2.GaussianBlur(spongy, (0, 0), 1.0), (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
-    soft = cv2.GaussianBlur(cortex, (0, 0), 0.8)
+    sharp, broad = (_sum(found, CANVAS // cell) for found, cell in zip(placed, _CELLS, strict=True))
+    filled = cv2.resize(cv2.GaussianBlur(broad, (0, 0), 1.0), (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
+    soft = cv2.GaussianBlur(sharp, (0, 0), 0.8)
     # No real plate is as flat as these: seen edge-on they would be too dark.
     return np.asarray(filled + soft / (1.0 + _UNEVEN * soft), dtype=np.float32)
 
@@ -87,14 +89,14 @@ def _sum(found: Sequence[tuple[NDArray[np.int64], Float]], size: int) -> Float:
     return np.bincount(index, worth, size * size).reshape(size, size).astype(np.float32)
 
 
-def _vertebra(rng: np.random.Generator, wide: float, deep: float, tall: float) -> list[Cloud]:
-    """The cortex with its processes, and what the body holds; half sizes of the body in mm."""
+def _vertebra(rng: np.random.Generator, ray: Points, wide: float, deep: float, tall: float) -> list[Cloud]:
+    """What is sharp of cortex and processes seen along `ray` [3], and what is not; half sizes of the body in mm."""
     lip = float(rng.choice([0.0, rng.uniform(0.03, 0.14)]))
     spur = rng.uniform(12.0, 22.0)
     parts = [_side(wide, deep, tall, lip), *(_plate(wide, deep, end * tall, rng.uniform(0.5, 1.1)) for end in (-1.0, 1.0))]
-    inside, even = _side(wide, deep, tall, 0.0)
+    inside = _side(wide, deep, tall, 0.0)[0][::2]
     inside *= np.sqrt(np.arange(0.5, len(inside))[:, None] * _THIRD % 1.0) * [1.0, 1.0, 0.0] + [0.0, 0.0, 1.0]
-    spongy = np.full(len(even), np.pi * wide * deep * 2.0 * tall * _SPONGY_PER_MM / len(even))
+    spongy = np.full(len(inside), np.pi * wide * deep * 2.0 * tall * _SPONGY_PER_MM / len(inside))
     for side in (-1.0, 1.0):
         root, hook = mm(side * 0.64 * wide, deep + 8.0, 0.3 * tall), mm(side * (wide + spur), deep + 19.0, 0.8 * tall)
         parts += [
@@ -106,14 +108,23 @@ def _vertebra(rng: np.random.Generator, wide: float, deep: float, tall: float) -
         ]
     steep = rng.uniform(0.8, 1.8)
     parts.append(_tube(mm(0, deep + 18.0, -0.2 * tall), mm(0, deep + 42.0, -steep * 1.6 * tall), (3.4, 8.0), (2.4, 4.0), 0.45))
-    cortex = np.vstack([p for p, _ in parts]), np.concatenate([w for _, w in parts])
-    return [_scattered(rng, *cortex), _scattered(rng, inside, spongy)]
+    return _parted(rng, ray, [np.concatenate(same) for same in zip(*parts, strict=True)], (inside, spongy))
 
 
-def _scattered(rng: np.random.Generator, points: Points, worth: Points) -> Cloud:
-    """Without the scatter the lattice would show as a pattern."""
-    scatter = np.float32(0.18) * rng.standard_normal(points.shape, dtype=np.float32)
-    return points.astype(np.float32) + scatter, worth.astype(np.float32)
+def _parted(rng: np.random.Generator, ray: Points, cortex: Sequence[Points], spongy: tuple[Points, Points]) -> list[Cloud]:
+    """What makes sharp lines along `ray` [3], and the rest, of which few points are enough where cells are large."""
+    points, normals, worth = cortex
+    sharp = np.abs(normals @ ray) + rng.normal(0.0, 0.12, len(points)) < _EDGE_ON
+    few = np.flatnonzero(~sharp)[::_THIN]
+    clouds = (
+        (points[sharp], worth[sharp]),
+        (np.vstack([points[few], spongy[0]]), np.concatenate([_THIN * worth[few], spongy[1]])),
+    )
+    # Without the scatter the lattice would show as a pattern.
+    return [
+        (spots.astype(np.float32) + np.float32(0.12) * rng.standard_normal(spots.shape, dtype=np.float32), w.astype(np.float32))
+        for spots, w in clouds
+    ]
 
 
 def _lattice(count: int) -> tuple[Points, Points]:
@@ -136,7 +147,11 @@ def _side(wide: float, deep: float, tall: float, lip: float) -> Shell:
     size = 1.0 - 0.12 * (1.0 - up**2) + lip * up**8
     x, y = _rim(wide, deep, 2.0 * np.pi * around)
     worth = np.full(len(x), area * 0.5 * _CORTEX_PER_MM / len(x))
-    return np.stack([x * size, y * size, tall * up], axis=1), worth
+    steep = (0.24 * up + 8.0 * lip * up**7) / -tall
+    normals = _directions(
+        np.stack([np.cos(2.0 * np.pi * around) / wide, np.sin(2.0 * np.pi * around) / deep, steep / size], axis=1)
+    )
+    return np.stack([x * size, y * size, tall * up], axis=1), normals, worth
 
 
 def _plate(wide: float, deep: float, end: float, thick_mm: float) -> Shell:
@@ -146,7 +161,8 @@ def _plate(wide: float, deep: float, end: float, thick_mm: float) -> Shell:
     x, y = _rim(wide, deep, 2.0 * np.pi * around)
     radius = np.sqrt(share)
     worth = area * thick_mm * _CORTEX_PER_MM / len(x) * (0.8 + 0.6 * share**4)
-    return np.stack([x * radius, y * radius, end * (1.0 - 0.1 * (1.0 - share))], axis=1), worth
+    points = np.stack([x * radius, y * radius, end * (1.0 - 0.1 * (1.0 - share))], axis=1)
+    return points, np.broadcast_to(mm(0, 0, 1), points.shape), worth
 
 
 def _tube(start: Points, end: Points, first: tuple[float, float], last: tuple[float, float], thick_mm: float) -> Shell:
@@ -158,12 +174,16 @@ def _tube(start: Points, end: Points, first: tuple[float, float], last: tuple[fl
     area = np.pi * (sum(first) + sum(last)) / 2.0 * long
     along, around = _lattice(int(area * _POINTS_PER_MM2))
     swell = np.sqrt(1.0 - (2.0 * along - 1.0) ** 6)
-    sizes = [(f + (b - f) * along) * swell * turn(2.0 * np.pi * around) for f, b, turn in zip(first, last, _TURNS, strict=True)]
+    turns = np.cos(2.0 * np.pi * around), np.sin(2.0 * np.pi * around)
+    sizes = [(f + (b - f) * along) * swell * turn for f, b, turn in zip(first, last, turns, strict=True)]
     worth = np.full(len(along), area * thick_mm * _CORTEX_PER_MM / len(along))
-    return start + np.outer(along, way) + np.outer(sizes[0], across) + np.outer(sizes[1], up), worth
+    normals = _directions(np.outer(turns[0] / first[0], across) + np.outer(turns[1] / first[1], up))
+    return start + np.outer(along, way) + np.outer(sizes[0], across) + np.outer(sizes[1], up), normals, worth
 
 
-_TURNS: Final[tuple[Callable[[Points], Points], ...]] = (np.cos, np.sin)
+def _directions(vectors: Points) -> Points:
+    """Vectors [N,3] of length one."""
+    return np.asarray(vectors / np.sqrt((vectors**2).sum(axis=1, keepdims=True)), dtype=np.float64)
 
 
 def ribs(rng: np.random.Generator, view: View) -> Float:
