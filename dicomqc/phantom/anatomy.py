@@ -80,7 +80,8 @@ def thorax(rng: np.random.Generator, view: View) -> Float:
     total = enlarge(layer)
     total += _log_uniform(rng, 0.3, 1.2) * _aorta(rng, view)
     marks = np.float32(_log_uniform(rng, 0.6, 3.0)) * lungs.vessels(rng, view)
-    marks += np.float32(_log_uniform(rng, 0.2, 1.0)) * lungs.airways(rng, view)
+    if rng.random() < 0.6:
+        marks += np.float32(_log_uniform(rng, 0.25, 1.0)) * lungs.airways(rng, view)
     total += marks * enlarge(np.clip(air * 2.5, 0.15, 1.0))
     bony = np.float32(_log_uniform(rng, 0.08, 0.7)) * bones.ribs(rng, view)
     bony += np.float32(_log_uniform(rng, 0.25, 1.2)) * bones.spine(rng, view)
@@ -93,7 +94,7 @@ def thorax(rng: np.random.Generator, view: View) -> Float:
 
 def _placed(rng: np.random.Generator, view: View) -> View:
     """The view as the chest has it: hearts lie nearer to the spine or farther to the left in one body than in another."""
-    moved = view.project(np.stack([np.zeros(3), mm(rng.normal(0.0, 7.0), rng.uniform(-32.0, 0.0), 0.0)]))
+    moved = view.project(np.stack([np.zeros(3), mm(rng.normal(-5.0, 8.0), rng.uniform(-34.0, -2.0), 0.0)]))
     column, row = (float(v) for v in moved[1] - moved[0])
     return replace(view, offset=(view.offset[0] + column, view.offset[1] + row))
 

@@ -23,8 +23,8 @@ _KNOTS: Final = 28  # of a rib
 _TURN: Final = 14  # the knot where a rib turns to the front
 _SPREAD: Final = (0.7548776662466927, 0.5698402909980532)  # the lattice of least gaps in two dimensions
 _THIRD: Final = 0.6180339887498949
-_POINTS_PER_MM2: Final = 4.5
-_EDGE_ON: Final = 0.5  # cosine of the angle between a surface and the beam above which it makes no line
+_POINTS_PER_MM2: Final = 4.0
+_EDGE_ON: Final = 0.4  # cosine of the angle between a surface and the beam above which it makes no line
 _THIN: Final = 8
 _UNEVEN: Final = 0.7
 _CUT_PX: Final = 2.0
@@ -58,7 +58,8 @@ def spine(rng: np.random.Generator, view: View) -> Float:
     filled = cv2.resize(cv2.GaussianBlur(broad, (0, 0), 1.0), (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
     soft = cv2.GaussianBlur(sharp, (0, 0), 0.8)
     # No real plate is as flat as these: seen edge-on they would be too dark.
-    return np.asarray(filled + soft / (1.0 + _UNEVEN * soft), dtype=np.float32)
+    lines = np.float32(rng.uniform(1.0, 1.7)) * soft / (1.0 + _UNEVEN * soft)
+    return np.asarray(np.float32(rng.uniform(0.3, 1.0)) * filled + lines, dtype=np.float32)
 
 
 def _turned(angles: Points) -> Points:
@@ -114,7 +115,7 @@ def _vertebra(rng: np.random.Generator, ray: Points, wide: float, deep: float, t
 def _parted(rng: np.random.Generator, ray: Points, cortex: Sequence[Points], spongy: tuple[Points, Points]) -> list[Cloud]:
     """What makes sharp lines along `ray` [3], and the rest, of which few points are enough where cells are large."""
     points, normals, worth = cortex
-    sharp = np.abs(normals @ ray) + rng.normal(0.0, 0.12, len(points)) < _EDGE_ON
+    sharp = np.abs(normals @ ray) + 0.4 * (rng.random(len(points)) - 0.5) < _EDGE_ON
     few = np.flatnonzero(~sharp)[::_THIN]
     clouds = (
         (points[sharp], worth[sharp]),
@@ -133,10 +134,10 @@ def _lattice(count: int) -> tuple[Points, Points]:
     return (steps * _SPREAD[0]) % 1.0, (steps * _SPREAD[1]) % 1.0
 
 
-def _rim(wide: float, deep: float, angle: Points) -> tuple[Points, Points]:
-    """A body's outline [N] across and back, flat behind."""
-    back = np.sin(angle)
-    return wide * np.cos(angle), deep * back * (1.0 - 0.3 * np.clip(back, 0.0, None) ** 2)
+def _rim(wide: float, deep: float, around: Points) -> tuple[Points, Points, tuple[Points, Points]]:
+    """A body's outline [N] across and back, flat behind, at turns `around` in 0..1, and their cosine and sine."""
+    cos, sin = np.cos(2.0 * np.pi * around), np.sin(2.0 * np.pi * around)
+    return wide * cos, deep * sin * (1.0 - 0.3 * np.clip(sin, 0.0, None) ** 2), (cos, sin)
 
 
 def _side(wide: float, deep: float, tall: float, lip: float) -> Shell:
@@ -145,12 +146,10 @@ def _side(wide: float, deep: float, tall: float, lip: float) -> Shell:
     along, around = _lattice(int(area * _POINTS_PER_MM2))
     up = 2.0 * along - 1.0
     size = 1.0 - 0.12 * (1.0 - up**2) + lip * up**8
-    x, y = _rim(wide, deep, 2.0 * np.pi * around)
+    x, y, turns = _rim(wide, deep, around)
     worth = np.full(len(x), area * 0.5 * _CORTEX_PER_MM / len(x))
     steep = (0.24 * up + 8.0 * lip * up**7) / -tall
-    normals = _directions(
-        np.stack([np.cos(2.0 * np.pi * around) / wide, np.sin(2.0 * np.pi * around) / deep, steep / size], axis=1)
-    )
+    normals = _directions(np.stack([turns[0] / wide, turns[1] / deep, steep / size], axis=1))
     return np.stack([x * size, y * size, tall * up], axis=1), normals, worth
 
 
@@ -158,7 +157,7 @@ def _plate(wide: float, deep: float, end: float, thick_mm: float) -> Shell:
     """An end plate, a little hollow and denser at its rim."""
     area = np.pi * wide * deep
     share, around = _lattice(int(area * _POINTS_PER_MM2))
-    x, y = _rim(wide, deep, 2.0 * np.pi * around)
+    x, y, _ = _rim(wide, deep, around)
     radius = np.sqrt(share)
     worth = area * thick_mm * _CORTEX_PER_MM / len(x) * (0.8 + 0.6 * share**4)
     points = np.stack([x * radius, y * radius, end * (1.0 - 0.1 * (1.0 - share))], axis=1)
@@ -250,6 +249,6 @@ def _fill(page: NDArray[np.uint8], middle: Points, reach: Points, dense: float) 
     """A bone's shadow on `page` around canvas points [N,2]: a thin cortex that is denser than what it holds."""
     if (middle.max(axis=0) < 0).any() or (middle.min(axis=0) > CANVAS).any():
         return
-    for share, value in ((1.0, 220.0), (0.84, 150.0), (0.6, 128.0)):
+    for share, value in ((1.0, 220.0), (0.84, 140.0)):
         outline = np.vstack([middle + share * reach, (middle - share * reach)[::-1]])
         cv2.fillPoly(page, [np.round(outline * 2**_SUBPIXEL).astype(np.int32)], value * dense, cv2.LINE_AA, _SUBPIXEL)
