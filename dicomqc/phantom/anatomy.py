@@ -31,7 +31,7 @@ def cloud(rng: np.random.Generator, cells: int, size: int = HALF) -> Float:
 
 def tissue(rng: np.random.Generator, strength: float) -> Float:
     """Uneven soft tissue whose detail falls off as in real bodies, half size: each octave weaker by a random power."""
-    fall = rng.uniform(0.8, 1.25)
+    fall = rng.uniform(0.95, 1.35)
     total = np.zeros((HALF, HALF), np.float32)
     for cells in (3, 6, 12, 24, 48, 96, 160):
         total += np.float32(strength * (3.0 / cells) ** fall) * cloud(rng, cells)
@@ -69,7 +69,7 @@ def thorax(rng: np.random.Generator, view: View) -> Float:
     How strongly each shows is drawn evenly over the logarithm, as laboratories and bodies differ.
     """
     view = _placed(rng, view)
-    layer = tissue(rng, _log_uniform(rng, 0.04, 0.25))
+    layer = tissue(rng, _log_uniform(rng, 0.04, 0.2))
     columns = np.linspace(-1.0, 1.0, HALF, dtype=np.float32)
     layer += np.float32(rng.normal(0, 0.15)) * columns + np.float32(rng.normal(0, 0.15)) * columns[:, None]
     air = _lungs(rng, view)
@@ -84,7 +84,7 @@ def thorax(rng: np.random.Generator, view: View) -> Float:
         marks += np.float32(_log_uniform(rng, 0.25, 1.0)) * lungs.airways(rng, view)
     total += marks * enlarge(np.clip(air * 2.5, 0.15, 1.0))
     bony = np.float32(_log_uniform(rng, 0.08, 0.7)) * bones.ribs(rng, view)
-    bony += np.float32(_log_uniform(rng, 0.25, 1.2)) * bones.spine(rng, view)
+    bony += np.float32(_log_uniform(rng, 0.2, 0.9)) * bones.spine(rng, view)
     if rng.random() < 0.12:
         bony += np.float32(_log_uniform(rng, 0.05, 0.25)) * bones.scapula(rng, view)
     uneven = np.clip(1.0 + np.float32(0.13) * cloud(rng, 9) + np.float32(0.05) * cloud(rng, 70), 0.2, 2.0)

@@ -103,9 +103,9 @@ def _vertebra(rng: np.random.Generator, ray: Points, wide: float, deep: float, t
         parts += [
             _tube(mm(side * 0.6 * wide, 0.7 * deep, 0.35 * tall), root, (4.2, 6.8), (2.8, 4.8), 0.45),
             _tube(root + mm(side * 2.0, 2.0, 0.0), hook, (3.5, 4.5), (4.2, 5.2), 0.4),
-            _tube(root + mm(0.0, 3.0, 0.0), mm(side, deep + 20.0, -0.4 * tall), (2.2, 8.5), (2.2, 9.5), 0.5),
-            _tube(root + mm(0.0, 4.0, 0.0), root + mm(0.0, 3.0, 1.3 * tall), (5.0, 2.2), (4.5, 1.8), 0.6),
-            _tube(root + mm(0.0, 7.0, 0.0), root + mm(0.0, 6.0, -1.6 * tall), (5.0, 2.2), (4.5, 1.8), 0.6),
+            _tube(root + mm(0.0, 3.0, 0.0), mm(side, deep + 20.0, -0.4 * tall), (2.6, 8.0), (2.2, 9.5), 0.4),
+            _tube(root + mm(0.0, 4.0, 0.0), root + mm(0.0, 3.0, 1.3 * tall), (5.0, 2.2), (4.5, 1.8), 0.45),
+            _tube(root + mm(0.0, 7.0, 0.0), root + mm(0.0, 6.0, -1.6 * tall), (5.0, 2.2), (4.5, 1.8), 0.45),
         ]
     steep = rng.uniform(0.8, 1.8)
     parts.append(_tube(mm(0, deep + 18.0, -0.2 * tall), mm(0, deep + 42.0, -steep * 1.6 * tall), (3.4, 8.0), (2.4, 4.0), 0.45))
