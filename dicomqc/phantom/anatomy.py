@@ -1,21 +1,24 @@
-"""What lies behind and around the vessels: lungs, mediastinum, spine, ribs, diaphragm, heart shadow.
+"""What lies behind and around the vessels: lungs, mediastinum, aorta, spine, ribs, diaphragm, heart shadow.
 
-Every layer is attenuation in nepers, float32 [CANVAS,CANVAS]. Layers are drawn at half size: bone has no finer detail here.
-`limbs` draws the places of puncture.
+Every layer is attenuation in nepers, float32 [CANVAS,CANVAS]. Soft layers are drawn at half size, `bones` and what `lungs` hold
+at full size, where an edge is a pixel wide. `limbs` draws the places of puncture.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomqc.phantom import bones, lungs
+from dicomqc.phantom.bones import BODY
 from dicomqc.phantom.contrast import CELL
 from dicomqc.phantom.heart import Heart
 from dicomqc.phantom.projection import CANVAS, Float, Points, View, mm, wander
 
 HALF: Final = CANVAS // 2
-_BODY: Final = np.array([-25.0, 35.0, 0.0])  # the thorax's axis, seen from the middle of the heart, mm
 _LUNG_PER_MM: Final = 0.0075
 _TISSUE_PER_MM: Final = 0.0085
 
@@ -28,7 +31,7 @@ def cloud(rng: np.random.Generator, cells: int, size: int = HALF) -> Float:
 
 def tissue(rng: np.random.Generator, strength: float) -> Float:
     """Uneven soft tissue whose detail falls off as in real bodies, half size: each octave weaker by a random power."""
-    fall = rng.uniform(0.8, 1.25)
+    fall = rng.uniform(0.95, 1.35)
     total = np.zeros((HALF, HALF), np.float32)
     for cells in (3, 6, 12, 24, 48, 96, 160):
         total += np.float32(strength * (3.0 / cells) ** fall) * cloud(rng, cells)
@@ -37,7 +40,7 @@ def tissue(rng: np.random.Generator, strength: float) -> Float:
 
 def clutter(rng: np.random.Generator) -> Float:
     """Fine uneven shadows of clothes, cables' slack, skin folds and gas, from none to as strong as small vessels."""
-    strength = float(np.exp(rng.uniform(np.log(0.002), np.log(0.05))))
+    strength = float(np.exp(rng.uniform(np.log(0.002), np.log(0.02))))
     total = np.zeros((HALF, HALF), np.float32)
     for cells in (24, 60, 130):
         # What lies over the body lies in patches.
@@ -61,24 +64,77 @@ def enlarge(layer: Float) -> Float:
 
 
 def thorax(rng: np.random.Generator, view: View) -> Float:
-    """The still part of the chest: soft tissue, lungs with their vessels, mediastinum, ribs and spine."""
-    layer = tissue(rng, rng.uniform(0.08, 0.3))
+    """The still part of the chest: soft tissue, lungs with their vessels, mediastinum, aorta, ribs and spine.
+
+    How strongly each shows is drawn evenly over the logarithm, as laboratories and bodies differ.
+    """
+    view = _placed(rng, view)
+    layer = tissue(rng, _log_uniform(rng, 0.04, 0.2))
     columns = np.linspace(-1.0, 1.0, HALF, dtype=np.float32)
     layer += np.float32(rng.normal(0, 0.15)) * columns + np.float32(rng.normal(0, 0.15)) * columns[:, None]
     air = _lungs(rng, view)
-    layer -= np.float32(rng.uniform(0.3, 1.1)) * air * (1.0 + 0.035 * cloud(rng, 40) + 0.03 * cloud(rng, 110))
-    layer += np.float32(rng.uniform(0.02, 0.1)) * _lung_vessels(rng) * np.clip(air * 2.0, 0.0, 1.0)
-    layer += np.float32(rng.uniform(0.1, 0.6)) * _mediastinum(rng, view)
-    layer += np.float32(rng.uniform(0.15, 0.8)) * _ribs(rng, view)
-    layer += np.float32(rng.uniform(0.25, 1.1)) * _spine(rng, view) * (1.0 + 0.12 * cloud(rng, 60) + 0.25 * cloud(rng, 14))
-    return enlarge(layer)
+    layer -= np.float32(rng.uniform(0.3, 1.2)) * air * (1.0 + np.float32(_log_uniform(rng, 0.003, 0.03)) * cloud(rng, 90))
+    layer += np.float32(_log_uniform(rng, 0.05, 0.5)) * _mediastinum(rng, view)
+    if rng.random() < 0.35:
+        layer += np.float32(_log_uniform(rng, 0.1, 0.8)) * _fold(rng)
+    total = enlarge(layer)
+    total += _log_uniform(rng, 0.3, 1.2) * _aorta(rng, view)
+    marks = np.float32(_log_uniform(rng, 0.6, 3.0)) * lungs.vessels(rng, view)
+    if rng.random() < 0.6:
+        marks += np.float32(_log_uniform(rng, 0.25, 1.0)) * lungs.airways(rng, view)
+    total += marks * enlarge(np.clip(air * 2.5, 0.15, 1.0))
+    bony = np.float32(_log_uniform(rng, 0.08, 0.7)) * bones.ribs(rng, view)
+    bony += np.float32(_log_uniform(rng, 0.2, 0.9)) * bones.spine(rng, view)
+    if rng.random() < 0.12:
+        bony += np.float32(_log_uniform(rng, 0.05, 0.25)) * bones.scapula(rng, view)
+    uneven = np.clip(1.0 + np.float32(0.13) * cloud(rng, 9) + np.float32(0.05) * cloud(rng, 70), 0.2, 2.0)
+    total += _bent(rng, bony, ((6, 5.0), (28, 0.9))) * enlarge(uneven)
+    return total
+
+
+def _placed(rng: np.random.Generator, view: View) -> View:
+    """The view as the chest has it: hearts lie nearer to the spine or farther to the left in one body than in another."""
+    moved = view.project(np.stack([np.zeros(3), mm(rng.normal(-5.0, 8.0), rng.uniform(-34.0, -2.0), 0.0)]))
+    column, row = (float(v) for v in moved[1] - moved[0])
+    return replace(view, offset=(view.offset[0] + column, view.offset[1] + row))
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _fold(rng: np.random.Generator) -> Float:
+    """The edge of something large and round that lies over the field from one side (dome, breast, arm), half size, 0..1."""
+    radius = rng.uniform(0.5, 2.0) * HALF
+    angle = rng.uniform(0.0, 2.0 * np.pi)
+    away = radius + rng.uniform(0.05, 0.4) * HALF
+    rows, columns = np.mgrid[0:HALF, 0:HALF].astype(np.float32) - np.float32(HALF / 2)
+    inside = (
+        1.0 - ((columns - np.float32(away * np.cos(angle))) ** 2 + (rows - np.float32(away * np.sin(angle))) ** 2) / radius**2
+    )
+    return np.asarray(np.sqrt(np.clip(inside, 0.0, None), dtype=np.float32), dtype=np.float32)
+
+
+def _aorta(rng: np.random.Generator, view: View) -> Float:
+    """The descending aorta beside the spine with its sharp edge against the lung, nepers, float32 [CANVAS,CANVAS]."""
+    levels = np.linspace(150.0, -190.0, 12)
+    points = BODY + np.stack(
+        [rng.uniform(14, 24) + wander(rng, 12, 5.0, 2), np.full(12, 42.0) + wander(rng, 12, 5.0, 2), levels], axis=1
+    )
+    course = view.project(points)
+    rows = np.arange(CANVAS, dtype=np.float32)[:, None]
+    middle = np.interp(rows[:, 0], course[:, 1], course[:, 0]).astype(np.float32)[:, None]
+    radius = np.float32(rng.uniform(11.0, 15.0))
+    beside = (np.arange(CANVAS, dtype=np.float32) - middle) * np.float32(view.mm_per_pixel * 0.93)
+    chord = 2.0 * np.sqrt(np.clip(radius**2 - beside**2, 0.0, None))
+    return np.asarray(chord * np.float32(_TISSUE_PER_MM), dtype=np.float32)
 
 
 def _lungs(rng: np.random.Generator, view: View) -> Float:
     """How far the beam runs in the lungs, in units of their attenuation missing; half size."""
     total = np.zeros((CANVAS // CELL, CANVAS // CELL), np.float32)
     for side in (-1.0, 1.0):
-        centre = _BODY + mm(side * rng.uniform(72, 92), rng.uniform(-15, 15), rng.uniform(0, 50))
+        centre = BODY + mm(side * rng.uniform(72, 92), rng.uniform(-15, 15), rng.uniform(0, 50))
         radii = np.array([rng.uniform(42, 60), rng.uniform(75, 95), rng.uniform(95, 130)])
         total += view.chord(centre, radii, CELL)
     full = cv2.resize(total, (HALF, HALF), interpolation=cv2.INTER_CUBIC) * np.float32(_LUNG_PER_MM)
@@ -87,36 +143,31 @@ def _lungs(rng: np.random.Generator, view: View) -> Float:
 
 def warped(rng: np.random.Generator, layer: Float) -> Float:
     """The half-size layer bent out of its geometric shape, by up to a few centimetres."""
-    rows, columns = np.mgrid[0:HALF, 0:HALF].astype(np.float32)
-    bend = [9.0 * cloud(rng, 3) + 4.0 * cloud(rng, 7) + 1.2 * cloud(rng, 24) for _ in range(2)]
-    return np.asarray(
-        cv2.remap(layer, columns + bend[0], rows + bend[1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE), dtype=np.float32
-    )
+    return _bent(rng, layer, ((3, 9.0), (7, 4.0), (24, 1.2)))
 
 
-def _lung_vessels(rng: np.random.Generator) -> Float:
-    """Thin winding shadows that run out from the hilum, half size, about 0..1."""
-    page = np.zeros((HALF, HALF), np.uint8)
-    hub = rng.uniform(0.2, 0.8, 2) * HALF
-    for _ in range(int(rng.integers(40, 120))):
-        angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(20, 120)
-        start = hub + rng.normal(0, 90, 2)
-        along = np.linspace(0.0, 1.0, 18)
-        bend = wander(rng, 18, 4.0, 3)
-        ray, side = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
-        points = start + np.outer(along * reach, ray) + np.outer(bend, side)
-        width = int(rng.integers(1, 4))
-        cv2.polylines(page, [np.round(points * 4).astype(np.int32)], False, rng.uniform(70, 255), width, cv2.LINE_AA, 2)
-    return np.asarray(cv2.GaussianBlur(page, (0, 0), 1.1).astype(np.float32) / 255.0, dtype=np.float32)
+def _bent(rng: np.random.Generator, layer: Float, waves: Sequence[tuple[int, float]]) -> Float:
+    """A layer of any size, bent by smooth noise of so many cells and pixels each."""
+    size = len(layer)
+    places = np.mgrid[0:size, 0:size].astype(np.float32)
+    for place in places:
+        bend = sum(np.float32(pixels) * cloud(rng, cells) for cells, pixels in waves)
+        cv2.add(place, cv2.resize(bend, (size, size), interpolation=cv2.INTER_LINEAR), dst=place)
+    rows, columns = places
+    return np.asarray(cv2.remap(layer, columns, rows, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
 def heart_shadow(view: View, heart: Heart) -> Float:
     """The blood-filled heart and the great vessels' root, nepers, float32 [CANVAS/CELL,CANVAS/CELL]."""
-    middle = heart.place([(0.45, 0.0, 0.0)])[0]
-    radii = np.array([0.62 * heart.length_mm, 1.12 * heart.radius_mm, 1.12 * heart.radius_mm])
-    chord = view.chord(middle, radii, CELL, heart.axes)
-    atria = view.chord(heart.place([(-0.05, 2.6, 0.6)])[0], np.array([34.0, 30.0, 30.0]), CELL)
-    return np.asarray(cv2.max(chord, atria) * np.float32(_TISSUE_PER_MM), dtype=np.float32)
+    long, wide = heart.length_mm, heart.radius_mm
+    left = view.chord(heart.place([(0.45, 0.0, 0.0)])[0], mm(0.62 * long, 1.08 * wide, 1.05 * wide), CELL, heart.axes)
+    right = view.chord(heart.place([(0.42, -0.8, 0.55)])[0], mm(0.54 * long, 0.8 * wide, 0.85 * wide), CELL, heart.axes)
+    atria = view.chord(heart.place([(-0.05, 2.6, 0.6)])[0], mm(34.0, 30.0, 30.0), CELL)
+    auricle = view.chord(heart.place([(0.0, -1.9, 0.75)])[0], mm(26.0, 28.0, 32.0), CELL)
+    root = view.chord(heart.place([(-0.12, -0.6, 0.2)])[0] + mm(-4.0, 0.0, 22.0), mm(15.0, 15.0, 42.0), CELL)
+    # Chambers run into each other: a smooth maximum leaves no creases between them.
+    total = sum(chord**4 for chord in (left, right, atria, auricle, root))
+    return np.asarray(np.sqrt(np.sqrt(total)) * np.float32(_TISSUE_PER_MM), dtype=np.float32)
 
 
 def diaphragm(rng: np.random.Generator, view: View) -> Float:
@@ -125,7 +176,7 @@ def diaphragm(rng: np.random.Generator, view: View) -> Float:
     for side in (-1.0, 1.0):
         tall = rng.uniform(45, 90)
         top = rng.uniform(-75, -15)
-        centre = _BODY + mm(side * rng.uniform(50, 80), rng.uniform(-25, 15), top - tall)
+        centre = BODY + mm(side * rng.uniform(50, 80), rng.uniform(-25, 15), top - tall)
         radii = np.array([rng.uniform(55, 90), rng.uniform(60, 95), tall])
         total += view.chord(centre, radii, 2) / np.float32(170.0)
     soft = cv2.GaussianBlur(total, (0, 0), rng.uniform(0.5, 1.6))
@@ -138,56 +189,17 @@ def half(points: Points) -> NDArray[np.int32]:
 
 
 def _mediastinum(rng: np.random.Generator, view: View) -> Float:
-    """The broad shadow of great vessels and sternum in the middle of the chest."""
-    middle = float(view.project(np.array([[_BODY[0] + 8.0, _BODY[1], 0.0]]))[0, 0]) / 2
-    page = np.zeros((HALF, HALF), np.float32)
-    wide = rng.uniform(28, 50) / view.mm_per_pixel / 2
-    rows = np.arange(0, HALF + 8, 8)
-    left = middle - wide + wander(rng, len(rows), 8.0)
-    right = middle + wide + wander(rng, len(rows), 8.0)
+    """The broad shadow between the lungs from breastbone to spine, half size, 0..1: narrow from the front, wide if turned."""
+    levels = np.linspace(220.0, -220.0, 14)
+    sides = []
+    for depth in (-55.0, 45.0):
+        course = view.project(BODY + np.stack([np.full(14, 6.0), np.full(14, depth), levels], axis=1)) / 2
+        course[:, 0] += wander(rng, 14, 4.0, 3)
+        sides.append(course)
+    wide = rng.uniform(20, 34) / view.mm_per_pixel / 2
+    left, right = (edge(sides[0][:, 0], sides[1][:, 0]) + sign * wide for edge, sign in ((np.minimum, -1), (np.maximum, 1)))
+    rows = (sides[0] + sides[1])[:, 1] / 2
     outline = np.vstack([np.stack([left, rows], axis=1), np.stack([right, rows], axis=1)[::-1]])
+    page = np.zeros((HALF, HALF), np.float32)
     cv2.fillPoly(page, [np.round(outline).astype(np.int32)], 1.0)
-    return np.asarray(cv2.GaussianBlur(page, (0, 0), rng.uniform(2.0, 10.0)), dtype=np.float32)
-
-
-def _ribs(rng: np.random.Generator, view: View) -> Float:
-    """Ribs as bands with denser edges on an elliptic chest that slope down to the front."""
-    total = np.zeros((HALF, HALF), np.float32)
-    theta = np.linspace(0.12, 2.6, 24)
-    tall = rng.uniform(9, 13) / view.mm_per_pixel / 2
-    slope, phase = rng.uniform(50, 90), rng.uniform(0, 28)
-    for level in np.arange(-150.0, 190.0, 28.0) + phase:
-        for side in (-1.0, 1.0):
-            points = _BODY + np.stack(
-                [side * 132 * np.sin(theta), 92 * np.cos(theta), level - slope * (1 - np.cos(theta)) / 2], axis=1
-            )
-            page = np.zeros((HALF, HALF), np.uint8)
-            curve = [half(view.project(points)).reshape(-1, 1, 2)]
-            cv2.polylines(page, curve, False, 120.0, max(int(tall), 2), cv2.LINE_AA)
-            cv2.polylines(page, curve, False, 75.0, max(int(tall * 0.75), 1), cv2.LINE_AA)
-            total += page
-    return np.asarray(cv2.GaussianBlur(total, (0, 0), 1.2) / 1300.0, dtype=np.float32)
-
-
-def _spine(rng: np.random.Generator, view: View) -> Float:
-    """Vertebral bodies with brighter discs between them, end plates, pedicles and spinous processes."""
-    page = np.zeros((HALF, HALF), np.uint8)
-    scale = 1.0 / view.mm_per_pixel / 2
-    wide, tall, pitch = rng.uniform(15, 20) * scale, 10.5 * scale, rng.uniform(23.0, 29.0)
-    levels = np.arange(-160.0, 180.0, pitch) + rng.uniform(0, pitch)
-    lean = rng.normal(0, 0.04)
-    for level in levels:
-        u, v = view.project((_BODY + mm(rng.normal(0, 0.8) + lean * level, 58.0, level))[None])[0] / 2
-        corners = np.array([[-0.95, -1.0], [0.95, -1.0], [0.85, 0.0], [0.98, 1.0], [-0.98, 1.0], [-0.85, 0.0]])
-        body = np.round(np.array([u, v]) + corners * (wide, tall)).astype(np.int32)
-        disc = np.round(np.array([u, v + tall + 1.2 * scale]) + corners[[0, 1, 3, 4]] * (0.9 * wide, 2.0 * scale)).astype(
-            np.int32
-        )
-        cv2.fillPoly(page, [disc], 55.0, cv2.LINE_AA)
-        cv2.fillPoly(page, [body], 88.0, cv2.LINE_AA)
-        cv2.polylines(page, [body], True, 118.0, 2, cv2.LINE_AA)
-        for side in (-0.6, 0.6):
-            centre = (int(u + side * wide), int(v - tall * 0.2))
-            cv2.ellipse(page, centre, (int(4 * scale), int(6 * scale)), 0, 0, 360, 140.0, 1)
-        cv2.ellipse(page, (int(u), int(v + tall * 0.6)), (int(2.5 * scale), int(8 * scale)), 0, 0, 360, 125.0, -1)
-    return np.asarray(cv2.GaussianBlur(page, (0, 0), rng.uniform(0.9, 2.4)).astype(np.float32) / 330.0, dtype=np.float32)
+    return np.asarray(cv2.GaussianBlur(page, (0, 0), _log_uniform(rng, 0.8, 8.0)), dtype=np.float32)

@@ -119,17 +119,13 @@ def test_wires_clips_and_leads_are_thin_and_lie_where_they_belong() -> None:
         assert np.abs(np.array([columns.mean(), rows.mean()]) - middle).max() < 90.0
 
 
-def test_the_heart_is_a_shadow_around_its_middle_and_lungs_let_more_light_through_than_the_spine() -> None:
+def test_the_heart_is_a_shadow_around_its_middle_and_the_chest_follows_its_seed() -> None:
     shadow = anatomy.heart_shadow(VIEW, _HEART)
     middle = CANVAS // CELL // 2
     assert shadow.shape == (CANVAS // CELL, CANVAS // CELL)
     assert 0.5 < float(shadow[middle - 5 : middle + 5, middle - 5 : middle + 5].mean()) < 1.5
     assert float(shadow[2, 2]) == 0.0
-    lungs, spine = anatomy._lungs(_rng(2), VIEW), anatomy._spine(_rng(2), VIEW)
-    assert float(lungs.max()) > 0.5
-    assert float(spine.max()) > 0.2
-    column = int(VIEW.project(anatomy._BODY[None] + [[0.0, 58.0, 0.0]])[0, 0] / 2)
-    assert float(spine[:, column - 10 : column + 10].mean()) > 5.0 * float(spine[:, -40:].mean())
+    assert float(anatomy._lungs(_rng(2), VIEW).max()) > 0.5
     chest = anatomy.thorax(_rng(3), VIEW)
     assert chest.dtype == np.float32
     assert np.array_equal(chest, anatomy.thorax(_rng(3), VIEW))

@@ -1,0 +1,138 @@
+"""Bones and lungs: they follow the view, edges are crisp, trees taper outward."""
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import pytest
+
+from dicomqc.phantom import anatomy, bones, lungs
+from dicomqc.phantom.projection import CANVAS, Float, View, mm
+from tests.support.phantom_parts import VIEW
+
+_VIEWS: Final = (
+    VIEW,
+    replace(VIEW, primary_deg=40.0, secondary_deg=27.0),
+    replace(VIEW, primary_deg=-30.0, secondary_deg=-25.0),
+)
+
+
+def _rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def _centred(view: View) -> View:
+    """The same view with the middle of the spine in the middle of the canvas."""
+    spot = view.project((bones.BODY + mm(0.0, bones._SPINE_BACK_MM, 0.0))[None])[0]
+    return replace(view, offset=(CANVAS / 2 - float(spot[0]), CANVAS / 2 - float(spot[1])))
+
+
+@pytest.mark.parametrize("view", _VIEWS)
+@pytest.mark.parametrize("part", [bones.spine, bones.ribs, lungs.vessels, bones.scapula])
+def test_every_part_is_a_shadow_that_its_seed_decides(part, view: View) -> None:  # type: ignore[no-untyped-def]
+    view = replace(view, mm_per_pixel=0.8)
+    layer = part(_rng(1), view)
+    assert layer.shape == (CANVAS, CANVAS)
+    assert layer.dtype == np.float32
+    assert float(layer.min()) > -0.02
+    assert 0.02 < float(layer.max()) < 2.0
+    assert np.array_equal(layer, part(_rng(1), view))
+    assert not np.array_equal(layer, part(_rng(2), view))
+
+
+@pytest.mark.parametrize("view", _VIEWS)
+def test_the_spine_lies_where_the_view_puts_it(view: View) -> None:
+    for seed in range(3):
+        shadow = bones.spine(_rng(seed), _centred(view)).sum(axis=0)
+        middle = float((np.arange(CANVAS) * shadow).sum() / shadow.sum())
+        # From an oblique view the processes lie to one side of the bodies.
+        assert abs(middle - CANVAS / 2) < 25.0 / view.mm_per_pixel
+        near = slice(CANVAS // 2 - 40, CANVAS // 2 + 40)
+        assert float(shadow[near].mean()) > 3.0 * float(shadow[:60].mean())
+
+
+def test_processes_stick_out_behind_the_bodies_in_a_view_from_the_side() -> None:
+    def lopsided(view: View) -> float:
+        shadow = bones.spine(_rng(4), _centred(view)).sum(axis=0)
+        far = round(26.0 / view.mm_per_pixel)
+        return float(shadow[CANVAS // 2 + far :].sum() - shadow[: CANVAS // 2 - far].sum()) / float(shadow.sum())
+
+    assert abs(lopsided(VIEW)) < 0.06
+    assert lopsided(replace(VIEW, primary_deg=90.0)) > 0.1
+    assert lopsided(replace(VIEW, primary_deg=-90.0)) < -0.1
+
+
+def _ripple(layer: Float) -> float:
+    """How unlike neighbouring rows in the spine's middle are, per neper."""
+    strip = layer[CANVAS // 4 : -CANVAS // 4, CANVAS // 2 - 15 : CANVAS // 2 + 15].mean(axis=1)
+    return float(np.abs(np.diff(strip)).max() / strip.mean())
+
+
+def test_end_plates_are_crisp_lines_where_they_are_seen_edge_on_and_fade_with_the_tilt() -> None:
+    edge_on = [_ripple(bones.spine(_rng(seed), _centred(VIEW))) for seed in range(4)]
+    tilted = [_ripple(bones.spine(_rng(seed), _centred(replace(VIEW, secondary_deg=35.0)))) for seed in range(4)]
+    assert min(edge_on) > 0.2
+    assert np.median(edge_on) > 2.0 * np.median(tilted)
+
+
+def test_bones_grow_with_magnification() -> None:
+    def width(mm_per_pixel: float) -> int:
+        shadow = bones.spine(_rng(3), _centred(replace(VIEW, mm_per_pixel=mm_per_pixel))).mean(axis=0)
+        return int((shadow > 0.5 * shadow.max()).sum())
+
+    assert width(0.25) == pytest.approx(2.0 * width(0.5), rel=0.2)
+
+
+def test_a_rib_has_a_dense_thin_edge() -> None:
+    page = np.zeros((CANVAS, CANVAS), np.uint8)
+    middle = np.stack([np.linspace(100.0, 500.0, 28), np.full(28, 300.0)], axis=1)
+    bones._fill(page, middle, np.tile([0.0, 16.0], (28, 1)), 1.0)
+    across = page[:, 300].astype(int)
+    assert across[300 - 15] > 1.4 * across[300]
+    assert across[300] > 0
+    assert across[300 - 19] == across[300 + 19] == 0
+    outside = np.full((28, 2), -50.0)
+    blank = np.zeros_like(page)
+    bones._fill(blank, outside, np.tile([0.0, 16.0], (28, 1)), 1.0)
+    assert blank.max() == 0
+
+
+def test_a_lung_tree_tapers_outward_from_both_hila() -> None:
+    generations = lungs.grow(_rng(1), 12, 9.0, 1.2)
+    stems, last = generations[0], generations[-1]
+    assert len(generations) > 6
+    assert set(stems.stem) == set(range(12))
+    widths = [float(g.diameter.max()) for g in generations]
+    assert widths == sorted(widths, reverse=True)
+    assert float(last.diameter.min()) > 1.2
+    away = [
+        float(np.linalg.norm(g.courses[:, -1] - [lungs.hilum(1.0 if s % 2 else -1.0) for s in g.stem], axis=1).mean())
+        for g in generations
+    ]
+    assert away[0] < away[2] < away[5]
+    every = np.concatenate([g.stem for g in generations])
+    assert 0.2 < float((every % 2).mean()) < 0.8
+
+
+def test_airways_are_open_within_thin_walls() -> None:
+    view = replace(VIEW, offset=(0.0, 150.0))
+    layer = lungs.airways(_rng(1), view)
+    assert float(layer.min()) < -0.03
+    assert float(layer.max()) > 0.01
+    assert float((layer < -0.01).sum()) > float((layer > 0.01).sum())
+
+
+def test_the_aorta_has_a_sharp_edge_along_the_spine() -> None:
+    layer = anatomy._aorta(_rng(2), VIEW)
+    row = layer[CANVAS // 2]
+    assert 0.15 < float(row.max()) < 0.3
+    assert 20.0 < float((row > 0).sum()) * VIEW.mm_per_pixel < 34.0
+    assert float(np.abs(np.diff(row)).max()) > 0.1 * float(row.max())
+
+
+def test_parts_of_the_chest_show_from_hardly_to_strongly() -> None:
+    detail = []
+    for seed in range(16):
+        chest = anatomy.thorax(_rng(seed), VIEW)
+        detail.append(float(np.percentile(np.abs(np.diff(chest, axis=1)), 99)))
+    assert max(detail) > 1.8 * min(detail)
