@@ -19,8 +19,12 @@ _BITS: Final = 4
 _PIECE: Final = 3
 _BROAD: Final = 60.0  # pixels of the fine page
 _STEPS_LIMIT: Final = 250.0
-_ROUND: Final = (1.0, 0.8, 0.5)
+_ROUND: Final = (1.0, 0.78, 0.45)
 _WIDE: Final = (1.0, 0.98, 0.95, 0.91, 0.86, 0.8, 0.73, 0.65, 0.55, 0.42, 0.25)
+# OpenCV draws a smooth line of thickness 1 this wide, and of 2 and 3, 4 and 5 and so on by the other more than the even one.
+_FINEST: Final = 1.31
+_EXCESS: Final = 1.32
+_LONG: Final = 5  # points of a piece of a strand so thin that it is a single line
 _FAR: Final = 3 * FRAME
 
 
@@ -106,39 +110,61 @@ def bundle(strands: Sequence[Strand], view: View, strength: float = 1.0) -> Bund
         ordered += [((strand.page, biggest, stroke.step), stroke) for stroke in _strokes(strand, widths, start)]
     ordered.sort(key=lambda entry: entry[0])
     strokes = tuple(stroke for _, stroke in ordered)
-    deepest = max((float(s.depth.max()) for s in kept), default=1.0)
+    depth = np.concatenate([s.depth for s in kept]) if kept else np.zeros(0)
+    middles = np.array([(s.first + s.stop - 1) // 2 for s in strokes], dtype=np.int64)
+    shares = np.array([s.share for s in strokes])
+    deepest = float((depth[middles] * shares).max()) if kept else 1.0
     return Bundle(
         view=view,
         points=np.vstack([s.points for s in kept]) if kept else np.zeros((0, 3)),
         shift=np.vstack([s.shift for s in kept]) if kept else np.zeros((0, 3)),
-        depth=np.concatenate([s.depth for s in kept]) if kept else np.zeros(0),
+        depth=depth,
         way=np.concatenate([np.full(len(s.points), -1.0) if s.way is None else s.way for s in kept]) if kept else np.zeros(0),
         strokes=strokes,
-        middles=np.array([(s.first + s.stop - 1) // 2 for s in strokes], dtype=np.int64),
-        shares=np.array([s.share for s in strokes]),
+        middles=middles,
+        shares=shares,
         steps=min(_STEPS_LIMIT / max(deepest * strength, 0.05), 400.0),
     )
 
 
 def _strokes(strand: Strand, widths: Points, start: int) -> list[_Stroke]:
-    """The strokes of one strand: for each piece the outer one first; a thin one is a single stroke of the same mass."""
+    """The strokes of one strand; for each piece the outer one first."""
     found = []
     last = len(strand.points) - 1
-    length = 12 if widths.max() > _BROAD else _PIECE
+    biggest = float(widths.max())
+    length = 12 if biggest > _BROAD else _LONG if biggest < _FINEST + 1.0 else _PIECE
     for at in range(0, last, length):
         stop = min(at + length, last)
-        width = float(widths[(at + stop) // 2])
-        if width < 3.0:
-            thickness = max(round(width), 1)
-            share = min((1.0 if strand.flat else 0.785) * width / thickness, 1.0)
-            steps = [(thickness, share)]
-        elif strand.flat:
-            steps = [(round(width), 1.0)]
-        else:
-            shares = _WIDE if width > _BROAD else _ROUND
-            steps = [(max(round(width * part), 1), float(np.sqrt(1.0 - (0.92 * part) ** 2))) for part in shares]
+        steps = rings(float(widths[(at + stop) // 2]), flat=strand.flat)
         for step, (thickness, share) in enumerate(steps):
             found.append(
                 _Stroke(first=start + at, stop=start + stop + 1, step=step, thickness=thickness, share=share, page=strand.page)
             )
     return found
+
+
+def drawn(thickness: int) -> float:
+    """How wide a smooth line of this thickness, 1 or even, comes out, in pixels of the page."""
+    return _FINEST if thickness == 1 else thickness + _EXCESS
+
+
+def rings(width: float, *, flat: bool) -> list[tuple[int, float]]:
+    """(thickness, share of the depth) of the lines, outermost first, that make a tube `width` pixels wide.
+
+    Each has the mean chord of the ring that it leaves of itself, so that the mass is right at any width and goes without steps.
+    """
+    parts = (1.0,) if flat else _WIDE if width > _BROAD else _ROUND
+    wanted = [part * width - _EXCESS for part in parts]
+    thicknesses = sorted({max(2 * round(wide / 2.0), 1) for wide in wanted}, reverse=True)
+    edges = [drawn(thickness) for thickness in thicknesses]
+    inside = [_mass(width, edge, flat=flat) for edge in edges]
+    # The outermost takes what lies beyond its own edge, too.
+    inside[0] = _mass(width, width, flat=flat)
+    shares = np.diff([*inside, 0.0][::-1]) / np.diff([*edges, 0.0][::-1])
+    return list(zip(thicknesses, shares[::-1].tolist(), strict=True))
+
+
+def _mass(width: float, edge: float, *, flat: bool) -> float:
+    """The chord of a tube `width` wide, 1 in the middle, summed over its inner `edge` pixels."""
+    part = min(edge / width, 1.0)
+    return width * part if flat else 0.5 * width * float(np.arcsin(part) + part * np.sqrt(1.0 - part * part))
