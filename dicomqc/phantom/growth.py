@@ -1,5 +1,6 @@
 """Branches that grow on the heart's wall: courses through given places, offshoots, twigs, and calibres by Murray's law."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -20,6 +21,7 @@ _TO_DEPTH: Final = 0.06
 _ORDERS: Final = ((24.0, (0.12, 0.97), (22.0, 50.0)), (18.0, (0.15, 0.95), (15.0, 36.0)), (22.0, (0.2, 0.9), (10.0, 24.0)))
 _LONGEST_MM: Final = 60.0
 _WIDEST_MM: Final = 1.5  # of a twig
+_EVEN_BELOW_MM: Final = 0.8
 _FALL_PER_MM: Final = 0.002
 
 
@@ -54,19 +56,25 @@ def lengths(points: Points, start: float) -> Points:
 
 def winding(rng: np.random.Generator, heart: Heart, points: Points, diameter: Points, habit: Habit) -> Points:
     """The course `points` [N,3] in mm as a vessel of this calibre [N] in mm takes it, beginning where it begins."""
-    aside, out = sway(rng, lengths(points, 0.0), diameter, habit).T[:, :, None]
+    aside = sway(rng, lengths(points, 0.0), diameter, habit)
     axis = heart.axes[0]
     away = points - np.outer(points @ axis, axis)
-    away = away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-6)
-    across = np.cross(np.gradient(points, axis=0), away)
-    across = across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-3)
-    moved = points + aside * across + out * away
+    away /= np.sqrt((away * away).sum(axis=1, keepdims=True)) + 1e-6
+    ahead = np.empty_like(points)
+    ahead[1:-1], ahead[0], ahead[-1] = points[2:] - points[:-2], points[1] - points[0], points[-1] - points[-2]
+    # The cross product, numpy's own being slow.
+    across = np.roll(ahead, -1, 1) * np.roll(away, 1, 1) - np.roll(ahead, 1, 1) * np.roll(away, -1, 1)
+    across /= np.sqrt((across * across).sum(axis=1, keepdims=True)) + 1e-3
+    moved = points + aside[:, :1] * across + aside[:, 1:] * away
     return np.asarray(moved - moved[0] + points[0], dtype=np.float64)
 
 
 def roughened(rng: np.random.Generator, branches: Sequence[Branch], habit: Habit) -> list[Branch]:
     """The branches with calibres as uneven as this patient's."""
-    return [replace(b, diameter=uneven(rng, b.distance, b.diameter, habit)) for b in branches]
+    return [
+        replace(b, diameter=uneven(rng, b.distance, b.diameter, habit)) if b.diameter[0] >= _EVEN_BELOW_MM else b
+        for b in branches
+    ]
 
 
 def course(
@@ -151,21 +159,22 @@ def _walk(heart: Heart, start: Points, heading: float, bends: Points, *, aim: fl
     """A way over the wall from `start`, one step for each of `bends` in radians: [N,3] as in `Branch.wall`."""
     s, phi, depth = (float(v) for v in start)
     wall = np.empty((len(bends), 3))
+    # Plain floats: numpy's functions of single numbers would take most of the time that a tree takes.
     for i, bend in enumerate(bends.tolist()):
         wall[i] = s, phi, depth
         if aim is not None:
-            heading += _TO_AIM * np.sin(aim - heading)
+            heading += _TO_AIM * math.sin(aim - heading)
         heading += bend
-        s += _STEP_MM * np.cos(heading) / heart.length_mm
+        s += _STEP_MM * math.cos(heading) / heart.length_mm
         if s > 0.98:
-            s, heading = 0.98, np.sign(np.sin(heading)) * np.pi / 2 or np.pi / 2
-        phi += _STEP_MM * float(np.sin(heading)) / max(heart.radius_at(s) * depth, 8.0)
+            s, heading = 0.98, math.copysign(math.pi / 2, math.sin(heading))
+        phi += _STEP_MM * math.sin(heading) / max(heart.radius_at(s) * depth, 8.0)
         depth += (r - depth) * _TO_DEPTH
     return wall
 
 
 def twigs(rng: np.random.Generator, heart: Heart, parents: Sequence[Branch], exponent: float, habit: Habit) -> list[Branch]:
-    """Three further orders of long, thin branches: at each fork the smaller daughter, its length in keeping with its calibre."""
+    """Three further orders of long, thin branches: at each fork the smaller daughter, as long as befits its calibre."""
     made: list[Branch] = []
     order = list(parents)
     for spacing, along, reach in _ORDERS:

@@ -12,6 +12,7 @@ _CALM_MM: Final = (12.0, 35.0)
 _PITCH_MM: Final = (6.0, 12.0)
 _ROOT_MM: Final = 7.0  # within which a branch leaves its parent straight
 _SCREWED: Final = 0.14
+_SCREWED_BELOW_MM: Final = 2.2
 _PLAQUES_PER_MM: Final = 1.0 / 45.0
 _LEAST_MM: Final = 0.3
 
@@ -37,12 +38,14 @@ def sway(rng: np.random.Generator, way: Points, diameter: Points, own: Habit) ->
     `diameter` [N] in mm. The vessel begins on its course.
     """
     since = way - way[0]
-    eager = np.clip(1.5 / np.maximum(diameter, 0.1), 0.25, 1.0) * (1.0 - np.exp(-((since / _ROOT_MM) ** 2)))
-    beside = own.slope * _zigzag(rng, since) * _calm(rng, since, 0.6)
-    outward = 0.5 * own.slope * _zigzag(rng, since) * _calm(rng, since, 0.4)
-    turn = 2.0 * np.pi * (since / rng.uniform(*_PITCH_MM) + rng.random())
-    screw = own.screw_mm * _calm(rng, since, 0.6) * (diameter < 2.2)
-    return np.stack([eager * (beside + screw * np.sin(turn)), eager * (outward + screw * np.cos(turn))], axis=1)
+    eager = np.clip((1.4 / np.maximum(diameter, 0.1)) ** 1.5, 0.12, 1.0) * (1.0 - np.exp(-((since / _ROOT_MM) ** 2)))
+    winds = own.slope * eager * _calm(rng, since, 0.6)
+    aside = np.stack([winds * _zigzag(rng, since), 0.5 * winds * _zigzag(rng, since)], axis=1)
+    if own.screw_mm > 0.0:
+        turn = 2.0 * np.pi * (since / rng.uniform(*_PITCH_MM) + rng.random())
+        radius = own.screw_mm * eager * _calm(rng, since, 0.6) * (diameter < _SCREWED_BELOW_MM)
+        aside += radius[:, None] * np.stack([np.sin(turn), np.cos(turn)], axis=1)
+    return np.asarray(aside, dtype=np.float64)
 
 
 def _zigzag(rng: np.random.Generator, since: Points) -> Points:
@@ -52,7 +55,7 @@ def _zigzag(rng: np.random.Generator, since: Points) -> Points:
     knots = np.concatenate([[0.0], np.cumsum(gaps)])
     sides = rng.choice([-1.0, 1.0]) * (-1.0) ** np.arange(count) * rng.gamma(3.0, 1.0 / 3.0, count)
     line = np.interp(since, knots, np.concatenate([[0.0], 0.5 * sides * gaps]))
-    return np.asarray(rounded(line, int(rng.integers(1, 4))), dtype=np.float64)
+    return rounded(line, int(rng.integers(1, 4)))
 
 
 def _calm(rng: np.random.Generator, since: Points, busy: float) -> Points:

@@ -5,6 +5,7 @@ A strand is drawn in short pieces of one width and one depth; the chord of a rou
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import cv2
@@ -17,14 +18,16 @@ from dicomqc.phantom.projection import FRAME, MARGIN, Float, Points, View
 _SUPER: Final = 2
 _BITS: Final = 4
 _PIECE: Final = 3
-_BROAD: Final = 60.0  # pixels of the fine page
+_NARROW: Final = 8.0  # pixels of the fine page
+_BROAD: Final = 60.0
 _STEPS_LIMIT: Final = 250.0
+_THIN: Final = (1.0, 0.5)
 _ROUND: Final = (1.0, 0.78, 0.45)
 _WIDE: Final = (1.0, 0.98, 0.95, 0.91, 0.86, 0.8, 0.73, 0.65, 0.55, 0.42, 0.25)
 # OpenCV draws a smooth line of thickness 1 this wide, and of 2 and 3, 4 and 5 and so on by the other more than the even one.
 _FINEST: Final = 1.31
 _EXCESS: Final = 1.32
-_LONG: Final = 5  # points of a piece of a strand so thin that it is a single line
+_LONG: Final = 5  # points to a piece of a narrow strand
 _FAR: Final = 3 * FRAME
 
 
@@ -132,10 +135,10 @@ def _strokes(strand: Strand, widths: Points, start: int) -> list[_Stroke]:
     found = []
     last = len(strand.points) - 1
     biggest = float(widths.max())
-    length = 12 if biggest > _BROAD else _LONG if biggest < _FINEST + 1.0 else _PIECE
+    length = 12 if biggest > _BROAD else _LONG if biggest < _NARROW else _PIECE
     for at in range(0, last, length):
         stop = min(at + length, last)
-        steps = rings(float(widths[(at + stop) // 2]), flat=strand.flat)
+        steps = rings(round(float(widths[(at + stop) // 2]), 2), flat=strand.flat)
         for step, (thickness, share) in enumerate(steps):
             found.append(
                 _Stroke(first=start + at, stop=start + stop + 1, step=step, thickness=thickness, share=share, page=strand.page)
@@ -148,12 +151,13 @@ def drawn(thickness: int) -> float:
     return _FINEST if thickness == 1 else thickness + _EXCESS
 
 
-def rings(width: float, *, flat: bool) -> list[tuple[int, float]]:
+@lru_cache(maxsize=4096)
+def rings(width: float, *, flat: bool) -> tuple[tuple[int, float], ...]:
     """(thickness, share of the depth) of the lines, outermost first, that make a tube `width` pixels wide.
 
     Each has the mean chord of the ring that it leaves of itself, so that the mass is right at any width and goes without steps.
     """
-    parts = (1.0,) if flat else _WIDE if width > _BROAD else _ROUND
+    parts = (1.0,) if flat else _WIDE if width > _BROAD else _THIN if width < _NARROW else _ROUND
     wanted = [part * width - _EXCESS for part in parts]
     thicknesses = sorted({max(2 * round(wide / 2.0), 1) for wide in wanted}, reverse=True)
     edges = [drawn(thickness) for thickness in thicknesses]
@@ -161,7 +165,7 @@ def rings(width: float, *, flat: bool) -> list[tuple[int, float]]:
     # The outermost takes what lies beyond its own edge, too.
     inside[0] = _mass(width, width, flat=flat)
     shares = np.diff([*inside, 0.0][::-1]) / np.diff([*edges, 0.0][::-1])
-    return list(zip(thicknesses, shares[::-1].tolist(), strict=True))
+    return tuple(zip(thicknesses, shares[::-1].tolist(), strict=True))
 
 
 def _mass(width: float, edge: float, *, flat: bool) -> float:
