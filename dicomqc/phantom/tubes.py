@@ -17,7 +17,8 @@ from dicomqc.phantom.projection import FRAME, MARGIN, Float, Points, View
 
 _SUPER: Final = 2
 _BITS: Final = 4
-_PIECE: Final = 3
+_PIECE: Final = 4  # points
+_EVEN: Final = 0.08  # of the width, by which it may change along a piece
 _NARROW: Final = 8.0  # pixels of the fine page
 _BROAD: Final = 60.0
 _STEPS_LIMIT: Final = 250.0
@@ -27,7 +28,7 @@ _WIDE: Final = (1.0, 0.98, 0.95, 0.91, 0.86, 0.8, 0.73, 0.65, 0.55, 0.42, 0.25)
 # OpenCV draws a smooth line of thickness 1 this wide, and of 2 and 3, 4 and 5 and so on by the other more than the even one.
 _FINEST: Final = 1.31
 _EXCESS: Final = 1.32
-_LONG: Final = 5  # points to a piece of a narrow strand
+_LONG: Final = 6  # points to a piece of a narrow strand
 _FAR: Final = 3 * FRAME
 
 
@@ -132,17 +133,27 @@ def bundle(strands: Sequence[Strand], view: View, strength: float = 1.0) -> Bund
 
 def _strokes(strand: Strand, widths: Points, start: int) -> list[_Stroke]:
     """The strokes of one strand; for each piece the outer one first."""
-    found = []
-    last = len(strand.points) - 1
     biggest = float(widths.max())
-    length = 12 if biggest > _BROAD else _LONG if biggest < _NARROW else _PIECE
-    for at in range(0, last, length):
-        stop = min(at + length, last)
+    longest = 12 if biggest > _BROAD else _LONG if biggest < _NARROW else _PIECE
+    found = []
+    for at, stop in _pieces(widths.tolist(), longest):
         steps = rings(round(float(widths[(at + stop) // 2]), 2), flat=strand.flat)
         for step, (thickness, share) in enumerate(steps):
             found.append(
                 _Stroke(first=start + at, stop=start + stop + 1, step=step, thickness=thickness, share=share, page=strand.page)
             )
+    return found
+
+
+def _pieces(widths: Sequence[float], longest: int) -> list[tuple[int, int]]:
+    """First and last points of the pieces, at most `longest` steps each, over which a strand is about equally wide."""
+    found, last, at = [], len(widths) - 1, 0
+    while at < last:
+        stop, wide = at + 1, widths[at]
+        while stop < min(at + longest, last) and abs(widths[stop + 1] - wide) < _EVEN * wide:
+            stop += 1
+        found.append((at, stop))
+        at = stop
     return found
 
 
