@@ -138,7 +138,7 @@ def _reflux(
 ) -> list[Cloud]:
     """What flows back into the sinus and streams off into the root, beat by beat; much where the catheter is not engaged."""
     at = reflux.root(rng, course)
-    share, length, streaks = rng.uniform(0.12, 0.45), rng.uniform(0.5, 1.0), rng.uniform(0.5, 1.6)
+    share, length, streaks = rng.uniform(0.1, 0.38), rng.uniform(0.5, 1.0), rng.uniform(0.5, 1.6)
     washed, swirl = rng.uniform(0.4, 0.9), rng.uniform(0.25, 0.6)
     if loses:
         at = replace(at, radius_mm=at.radius_mm * 1.3)
