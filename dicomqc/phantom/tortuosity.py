@@ -28,7 +28,7 @@ class Habit:
 
 def habit(rng: np.random.Generator) -> Habit:
     """From nearly straight to very tortuous; one patient in seven has corkscrews."""
-    slope, screw = float(np.exp(rng.normal(np.log(0.55), 0.45))), rng.uniform(0.6, 1.5)
+    slope, screw = float(np.exp(rng.normal(np.log(0.46), 0.5))), rng.uniform(0.6, 1.5)
     return Habit(slope=min(slope, 1.3), screw_mm=screw if rng.random() < _SCREWED else 0.0, rough=rng.uniform(0.4, 1.6))
 
 
@@ -77,7 +77,7 @@ def uneven(rng: np.random.Generator, way: Points, diameter: Points, own: Habit) 
     """The calibre [N] in mm with small irregularities, short narrowings of 10 to 35 % and slight dilatations."""
     since = way - way[0]
     knots = np.arange(0.0, since[-1] + 6.0, 2.5)
-    share = np.interp(since, knots, rng.normal(0.0, 0.045 * own.rough, len(knots)))
+    share = np.interp(since, knots, rng.normal(0.0, 0.03 * own.rough, len(knots)))
     for _ in range(int(rng.poisson(since[-1] * _PLAQUES_PER_MM * own.rough))):
         middle, width = rng.uniform(0.05, 1.0) * since[-1], rng.uniform(1.2, 3.5)
         much = -rng.uniform(0.1, 0.35) if rng.random() < 0.75 else rng.uniform(0.05, 0.14)

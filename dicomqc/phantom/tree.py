@@ -33,6 +33,7 @@ _LCX_END: Final = {
     Dominance.LEFT: ((2.95, 3.15), 2.3),
 }
 _RCA_END: Final = {Dominance.RIGHT: (-2.9, 2.8), Dominance.BALANCED: (-2.95, 2.2), Dominance.LEFT: (-2.2, 1.1)}
+_STRAIGHT: Final = Habit(slope=0.0, screw_mm=0.0, rough=1.0)  # the left main, so that it ends where its daughters begin
 _OCCLUDED: Final = 0.06  # of the large vessels; of a lab's patients one in six to seven has a chronic occlusion
 _ROUNDABOUT_MM: Final = (150.0, 400.0)  # of collaterals, by which what lies beyond an occlusion fills late
 
@@ -146,7 +147,7 @@ def left(rng: np.random.Generator, heart: Heart) -> list[Branch]:
     wiggle = rng.uniform(0.8, 2.5)
     fork = (rng.uniform(0.03, 0.09), 0.3 + rng.normal(0, 0.06), 1.0)
     trunk = [(-0.06, 0.5, 0.55), (0.0, 0.42, 0.8), fork]
-    main = course(rng, heart, trunk, (4.5 * size, 4.2 * size), start=0.0, wiggle=0.3, family=1, habit=own)
+    main = course(rng, heart, trunk, (4.5 * size, 4.2 * size), start=0.0, wiggle=0.3, family=1, habit=_STRAIGHT)
     which = dominance(rng)
     share = rng.uniform(0.7, 0.8) if which is Dominance.LEFT else rng.uniform(0.78, 0.9)
     lad = _lad(rng, heart, main, fork, (4.2 * size * share, 1.1), wiggle, own)

@@ -18,7 +18,7 @@ from dicomqc.phantom.projection import FRAME, MARGIN, Float, Points, View
 _SUPER: Final = 2
 _BITS: Final = 4
 _PIECE: Final = 4  # points
-_EVEN: Final = 0.08  # of the width, by which it may change along a piece
+_EVEN: Final = 0.1  # of the width, by which it may change along a piece
 _NARROW: Final = 8.0  # pixels of the fine page
 _BROAD: Final = 60.0
 _STEPS_LIMIT: Final = 250.0

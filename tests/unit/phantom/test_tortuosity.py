@@ -59,7 +59,7 @@ def test_one_patient_in_seven_has_corkscrews_and_patients_wind_more_and_less() -
     assert np.mean([own.screw_mm > 0.0 for own in habits]) == pytest.approx(0.14, abs=0.03)
     slight, much = np.percentile([own.slope for own in habits], [5.0, 95.0])
     assert slight < 0.3
-    assert much > 1.0
+    assert much > 0.85
 
 
 def test_a_corkscrew_turns_in_both_directions_aside() -> None:
