@@ -10,8 +10,8 @@ from dicomqc.phantom.contrast import CELL
 from dicomqc.phantom.heart import unit
 from dicomqc.phantom.projection import CANVAS, Float, Points, View, mm
 
-_FINE: Final = 4  # a streak is drawn this much finer than the cells
-_SECOND: Final = 0.35  # of the cups have the next one beside them
+_FINE: Final = 2  # a streak is drawn this much finer than the cells
+_SECOND: Final = 0.2  # of the cups have the next one beside them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +34,11 @@ def cups(rng: np.random.Generator, view: View, at: Root) -> Float:
     """How deep contrast lies in the sinus, mm, float32 [CANVAS/4,CANVAS/4]: hollow above, with the cusp's edge below."""
     middle = at.ostium + at.inward * at.radius_mm * rng.uniform(0.5, 0.9) + mm(0.0, 0.0, rng.uniform(-6.0, 0.0))
     total = _cup(rng, view, middle, at.radius_mm)
-    beside = np.cross(at.inward, mm(0.0, 0.0, 1.0)) * rng.choice([-1.0, 1.0]) * at.radius_mm * rng.uniform(1.1, 1.5)
+    if rng.random() >= _SECOND:
+        return total
+    beside = np.cross(at.inward, mm(0.0, 0.0, 1.0)) * rng.choice([-1.0, 1.0]) * at.radius_mm * rng.uniform(0.9, 1.25)
     other = _cup(rng, view, middle + beside + at.inward * 4.0, at.radius_mm * 0.9)
-    share = rng.uniform(0.3, 0.8) * (rng.random() < _SECOND)
-    return np.asarray(np.maximum(total, other * np.float32(share)), dtype=np.float32)
+    return np.asarray(np.maximum(total, other * np.float32(rng.uniform(0.3, 0.8))), dtype=np.float32)
 
 
 def _cup(rng: np.random.Generator, view: View, middle: Points, radius_mm: float) -> Float:
@@ -73,6 +74,6 @@ def streams(rng: np.random.Generator, view: View, at: Root) -> Float:
             value = 250.0 * (1.0 - i / count) ** 0.7
             cv2.polylines(streak, [spots[i : i + 2]], False, value, thick, cv2.LINE_AA, 4)
         page += streak.astype(np.float32) * np.float32(rng.uniform(0.4, 1.4) / 250.0)
-    soft = cv2.GaussianBlur(page, (0, 0), rng.uniform(1.0, 2.5))
+    soft = cv2.GaussianBlur(page, (0, 0), rng.uniform(0.5, 1.25))
     cells = CANVAS // CELL
     return np.asarray(cv2.resize(soft, (cells, cells), interpolation=cv2.INTER_AREA), dtype=np.float32)
