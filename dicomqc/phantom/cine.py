@@ -127,7 +127,7 @@ def _attenuation(built: Scene, chain: Detector, at: Moment, strands: Float) -> F
         depth = cloud.at(at.time_s, at.squeeze)
         slow = slow if depth is None else cv2.scaleAdd(depth, npm, slow)
     ride = motion.HEART_RIDES / CELL
-    shrink = 1.0 - 0.35 * built.motion.squeeze * at.squeeze
+    shrink = 1.0 - motion.CLOUDS_SHRINK * built.motion.squeeze * at.squeeze
     middle = CANVAS / 2 / CELL
     matrix = np.array([[shrink, 0.0, middle * (1 - shrink) + right * ride], [0.0, shrink, middle * (1 - shrink) + down * ride]])
     slow = cv2.warpAffine(slow, matrix, slow.shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -10,6 +10,7 @@ from dicomqc.phantom.projection import CANVAS, Float, Points
 
 CELL: Final = 4  # pixels of the canvas to one cell of a cloud: contrast in a chamber has no finer detail
 _CELLS: Final = CANVAS // CELL
+_EDDY_CELLS: Final = 9.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,8 @@ class Bolus:
 class Cloud:
     """Contrast that fills a space: `depth` float32 [CANVAS/CELL,CANVAS/CELL] in mm, over time by `bolus`.
 
-    `texture` (of twice the size) drifts through it where mixing is uneven; `ejects` is the share that a beat drives out.
+    `texture` (of twice the size) drifts through it where mixing is uneven; `ejects` is the share that a beat drives out, or
+    if negative adds; `ride` is how far full contraction takes it, columns and rows in cells.
     """
 
     depth: Float
@@ -53,16 +55,21 @@ class Cloud:
     ejects: float = 0.0
     texture: Float | None = None
     drift: tuple[float, float] = (0.0, 0.0)
+    ride: tuple[float, float] = (0.0, 0.0)
 
     def at(self, time_s: float, squeeze: float) -> Float | None:
         """The cloud of one instant in mm of contrast, or None where there is none yet."""
         level = float(self.bolus.level(time_s, np.zeros(1))[0]) * (1.0 - self.ejects * squeeze)
         if level < 1e-3:
             return None
+        depth = self.depth
+        if any(self.ride):
+            matrix = np.array([[1.0, 0.0, self.ride[0] * squeeze], [0.0, 1.0, self.ride[1] * squeeze]])
+            depth = np.asarray(cv2.warpAffine(depth, matrix, depth.shape[::-1]), dtype=np.float32)
         if self.texture is None:
-            return np.asarray(self.depth * np.float32(level), dtype=np.float32)
+            return np.asarray(depth * np.float32(level), dtype=np.float32)
         x, y = (int(abs(v * (time_s - self.bolus.start_s))) % _CELLS for v in self.drift)
-        return np.asarray(cv2.multiply(self.depth, self.texture[y : y + _CELLS, x : x + _CELLS], scale=level), dtype=np.float32)
+        return np.asarray(cv2.multiply(depth, self.texture[y : y + _CELLS, x : x + _CELLS], scale=level), dtype=np.float32)
 
 
 def mixing(rng: np.random.Generator, contrast: float) -> Float:
@@ -73,6 +80,13 @@ def mixing(rng: np.random.Generator, contrast: float) -> Float:
     total = cv2.resize(fine, (size, size), interpolation=cv2.INTER_CUBIC) + cv2.resize(
         coarse, (size, size), interpolation=cv2.INTER_CUBIC
     )
+    # Carried along by eddies, which roll the patches up into streaks.
+    eddies = [
+        cv2.resize(rng.standard_normal((12, 12), dtype=np.float32), (size, size), interpolation=cv2.INTER_CUBIC) for _ in "xy"
+    ]
+    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
+    reach = np.float32(_EDDY_CELLS)
+    total = cv2.remap(total, columns + reach * eddies[0], rows + reach * eddies[1], cv2.INTER_LINEAR, None, cv2.BORDER_REFLECT)
     return np.asarray(np.clip(1.0 + contrast * total, 0.25, 2.0), dtype=np.float32)
 
 

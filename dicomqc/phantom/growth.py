@@ -1,5 +1,6 @@
 """Branches that grow on the heart's wall: courses through given places, offshoots, twigs, and calibres by Murray's law."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -8,9 +9,19 @@ import numpy as np
 
 from dicomqc.phantom.heart import Heart
 from dicomqc.phantom.projection import Points, smooth, wander
+from dicomqc.phantom.tortuosity import Habit, sway, uneven
 
-_STEP_MM: Final = 1.8
+_STEP_MM: Final = 1.2
 _THINNEST_MM: Final = 0.4
+_BEND_STEPS: Final = 9  # over which a branch keeps turning one way
+_BEND: Final = 0.06  # radians a step
+_TO_AIM: Final = 0.047  # of the way a step
+_TO_DEPTH: Final = 0.06
+# Orders of twigs: mm of the parent to one of them; where along it; and their length at 1 mm of calibre, in mm.
+_ORDERS: Final = ((24.0, (0.12, 0.97), (22.0, 50.0)), (18.0, (0.15, 0.95), (15.0, 36.0)), (22.0, (0.2, 0.9), (10.0, 24.0)))
+_LONGEST_MM: Final = 60.0
+_WIDEST_MM: Final = 1.5  # of a twig
+_EVEN_BELOW_MM: Final = 0.8
 _FALL_PER_MM: Final = 0.002
 
 
@@ -43,6 +54,29 @@ def lengths(points: Points, start: float) -> Points:
     return start + np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
 
 
+def winding(rng: np.random.Generator, heart: Heart, points: Points, diameter: Points, habit: Habit) -> Points:
+    """The course `points` [N,3] in mm as a vessel of this calibre [N] in mm takes it, beginning where it begins."""
+    aside = sway(rng, lengths(points, 0.0), diameter, habit)
+    axis = heart.axes[0]
+    away = points - np.outer(points @ axis, axis)
+    away /= np.sqrt((away * away).sum(axis=1, keepdims=True)) + 1e-6
+    ahead = np.empty_like(points)
+    ahead[1:-1], ahead[0], ahead[-1] = points[2:] - points[:-2], points[1] - points[0], points[-1] - points[-2]
+    # The cross product, numpy's own being slow.
+    across = np.roll(ahead, -1, 1) * np.roll(away, 1, 1) - np.roll(ahead, 1, 1) * np.roll(away, -1, 1)
+    across /= np.sqrt((across * across).sum(axis=1, keepdims=True)) + 1e-3
+    moved = points + aside[:, :1] * across + aside[:, 1:] * away
+    return np.asarray(moved - moved[0] + points[0], dtype=np.float64)
+
+
+def roughened(rng: np.random.Generator, branches: Sequence[Branch], habit: Habit) -> list[Branch]:
+    """The branches with calibres as uneven as this patient's."""
+    return [
+        replace(b, diameter=uneven(rng, b.distance, b.diameter, habit)) if b.diameter[0] >= _EVEN_BELOW_MM else b
+        for b in branches
+    ]
+
+
 def course(
     rng: np.random.Generator,
     heart: Heart,
@@ -52,15 +86,16 @@ def course(
     start: float,
     wiggle: float,
     family: int,
+    habit: Habit,
 ) -> Branch:
     """A main vessel through places on the wall, tortuous by `wiggle` mm, from one diameter to the other in mm."""
     rough = smooth(heart.place(smooth(np.array(knots), 24)), 24)
-    count = int(np.clip(lengths(rough, 0.0)[-1] / _STEP_MM, 6, 110))
+    count = int(np.clip(lengths(rough, 0.0)[-1] / _STEP_MM, 6, 170))
     wall = smooth(np.array(knots), count)
     wall[:, 0] += wander(rng, count, wiggle / heart.length_mm, 6)
     wall[:, 1] += wander(rng, count, wiggle / heart.radius_mm, 6)
-    points = heart.place(wall)
     taper = diameter[0] + (diameter[1] - diameter[0]) * np.linspace(0.0, 1.0, count) ** 1.3
+    points = winding(rng, heart, heart.place(wall), taper, habit)
     return Branch(points=points, wall=wall, diameter=taper, distance=lengths(points, start), family=family)
 
 
@@ -88,6 +123,7 @@ def offshoot(
     turn: float,
     length_mm: float,
     size: float,
+    habit: Habit,
     aim: float | None = None,
     r: float = 1.03,
     family: int | None = None,
@@ -96,20 +132,22 @@ def offshoot(
 
     `aim` is the heading it bends to (0: the apex, positive: greater phi); None keeps its own. `r` is the depth it runs to.
     """
-    near = parent.wall[max(index - 3, 0)]
-    ahead = parent.wall[min(index + 3, len(parent.wall) - 1)] - near
+    near = parent.wall[max(index - 4, 0)]
+    ahead = parent.wall[min(index + 4, len(parent.wall) - 1)] - near
     here = float(parent.wall[index, 0])
     heading = float(np.arctan2(ahead[1] * heart.radius_at(here), ahead[0] * heart.length_mm)) + turn
     count = max(int(length_mm / _STEP_MM), 5)
-    bends = np.convolve(rng.normal(0.0, 0.16, count + 4), np.ones(5) / 2.2, "valid")
+    window = np.ones(_BEND_STEPS) / np.sqrt(_BEND_STEPS)
+    bends = np.convolve(rng.normal(0.0, _BEND, count + _BEND_STEPS - 1), window, "valid")
     wall = _walk(heart, parent.wall[index], heading, bends, aim=aim, r=r)
-    points = heart.place(wall)
+    end = max(_THINNEST_MM, size * rng.uniform(0.3, 0.5))
+    diameter = size + (end - size) * np.linspace(0.0, 1.0, count) ** 0.9
+    points = winding(rng, heart, heart.place(wall), diameter, habit)
     points += parent.points[index] - points[0]
-    end = max(_THINNEST_MM, size * 0.5)
     return Branch(
         points=points,
         wall=wall,
-        diameter=size + (end - size) * np.linspace(0.0, 1.0, count) ** 0.9,
+        diameter=diameter,
         distance=lengths(points, float(parent.distance[index])),
         family=parent.family if family is None else family,
         root_of_family=family is not None,
@@ -121,37 +159,53 @@ def _walk(heart: Heart, start: Points, heading: float, bends: Points, *, aim: fl
     """A way over the wall from `start`, one step for each of `bends` in radians: [N,3] as in `Branch.wall`."""
     s, phi, depth = (float(v) for v in start)
     wall = np.empty((len(bends), 3))
+    # Plain floats: numpy's functions of single numbers would take most of the time that a tree takes.
     for i, bend in enumerate(bends.tolist()):
         wall[i] = s, phi, depth
         if aim is not None:
-            heading += 0.07 * np.sin(aim - heading)
+            heading += _TO_AIM * math.sin(aim - heading)
         heading += bend
-        s += _STEP_MM * np.cos(heading) / heart.length_mm
+        s += _STEP_MM * math.cos(heading) / heart.length_mm
         if s > 0.98:
-            s, heading = 0.98, np.sign(np.sin(heading)) * np.pi / 2 or np.pi / 2
-        phi += _STEP_MM * float(np.sin(heading)) / max(heart.radius_at(s) * depth, 8.0)
-        depth += (r - depth) * 0.09
+            s, heading = 0.98, math.copysign(math.pi / 2, math.sin(heading))
+        phi += _STEP_MM * math.sin(heading) / max(heart.radius_at(s) * depth, 8.0)
+        depth += (r - depth) * _TO_DEPTH
     return wall
 
 
-def twigs(rng: np.random.Generator, heart: Heart, parents: Sequence[Branch], exponent: float) -> list[Branch]:
-    """Two further orders of branches: at each fork the smaller daughter, its length in keeping with its calibre."""
+def twigs(rng: np.random.Generator, heart: Heart, parents: Sequence[Branch], exponent: float, habit: Habit) -> list[Branch]:
+    """Three further orders of long, thin branches: at each fork the smaller daughter, as long as befits its calibre."""
     made: list[Branch] = []
     order = list(parents)
-    for spacing in (16.0, 11.0):
+    for spacing, along, reach in _ORDERS:
         fresh = []
         for parent in order:
             length = float(parent.distance[-1] - parent.distance[0])
-            for _ in range(int(rng.poisson(length / spacing * 0.55))):
-                index = int(rng.uniform(0.15, 0.97) * (len(parent.points) - 1))
+            for _ in range(int(rng.poisson(length / spacing))):
+                index = int(rng.uniform(*along) * (len(parent.points) - 1))
                 share = rng.uniform(0.35, 0.75)
                 size = float(parent.diameter[index]) * share * (1.0 - share**exponent) ** (0.5 / exponent)
                 if size < _THINNEST_MM + 0.05:
                     continue
-                turn = float(rng.choice([-1.0, 1.0])) * np.radians(rng.uniform(25, 80))
-                reach = min(rng.uniform(10, 26) * size**0.8, 45.0)
+                side, turn = float(rng.choice([-1.0, 1.0])), np.radians(rng.uniform(20, 70))
+                far = min(rng.uniform(*reach) * size**0.8, _LONGEST_MM)
                 depth = float(parent.wall[-1, 2])
-                fresh.append(offshoot(rng, heart, parent, index, turn=turn, length_mm=reach, size=min(size, 1.7), r=depth))
+                # On the wall they turn towards the apex as their parents do; in the septum and at the base they do not.
+                aim = side * rng.uniform(0.1, 1.0)
+                fresh.append(
+                    offshoot(
+                        rng,
+                        heart,
+                        parent,
+                        index,
+                        turn=side * turn,
+                        length_mm=far,
+                        size=min(size, _WIDEST_MM),
+                        habit=habit,
+                        aim=aim if 0.8 < depth < 1.08 else None,
+                        r=depth,
+                    )
+                )
         made += fresh
         order = fresh
     return made

@@ -1,5 +1,6 @@
 """The heart as an ellipsoid: places on its wall, its outline, and where contraction takes a point."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -38,7 +39,7 @@ class Heart:
 
     def radius_at(self, s: float) -> float:
         """The wall's radius in mm at the share `s` of the way to the apex."""
-        return self.radius_mm * float(np.sqrt(max(1.0 - min(max(s, 0.0), 1.0) ** 2.2, 0.02)))
+        return self.radius_mm * math.sqrt(max(1.0 - min(max(s, 0.0), 1.0) ** 2.2, 0.02))
 
     def place(self, knots: Sequence[tuple[float, float, float]] | Points) -> Points:
         """Knots (s, phi, r) as points [N,3] in mm, origin in the middle of the heart."""

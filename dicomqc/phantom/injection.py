@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-import cv2
 import numpy as np
 
-from dicomqc.phantom import contrast, limbs, tree
+from dicomqc.phantom import contrast, limbs, motion, reflux, tree
 from dicomqc.phantom.contrast import CELL, Bolus, Cloud
 from dicomqc.phantom.growth import Branch
 from dicomqc.phantom.heart import Heart
 from dicomqc.phantom.plan import CinePlan, Kind, Stream
-from dicomqc.phantom.projection import Points, View, mm
+from dicomqc.phantom.projection import CANVAS, Points, View
 
 NO_REACH_MM: Final = 1e6
 _AFTER_SAMPLED_S: Final = 2.85  # the second-last sampled frame of the paper's window at 15 fps
@@ -123,7 +122,8 @@ def _clouds(
     if plan.kind is Kind.CATHETER_CHECK:
         puffs = plan.rng(Stream.CAUSE, 3).random() < 0.6
     if (puffs or loses) and plan.kind is not Kind.AORTOGRAM:
-        made.append(_puff(plan, rng, view, branches[0].points if branches else native[0].points, given, loses=loses))
+        course = branches[0].points if branches else native[0].points
+        made += _reflux(plan, rng, view, heart, course, given, loses=loses)
     if branches and plan.kind is not Kind.AORTOGRAM:
         spots = np.vstack([b.points for b in branches])
         weights = np.concatenate([np.clip(2.2 - b.diameter, 0.0, None) for b in branches])
@@ -133,30 +133,43 @@ def _clouds(
     return made
 
 
-def _puff(plan: CinePlan, rng: np.random.Generator, view: View, course: Points, given: Bolus, *, loses: bool) -> Cloud:
-    """What flows back into the sinus at the ostium, streaky and short-lived; much of it where the catheter is not engaged."""
-    inward = course[0] - course[min(6, len(course) - 1)]
-    centre = course[0] + inward / max(float(np.linalg.norm(inward)), 1e-6) * rng.uniform(3, 9) + mm(0, 0, rng.uniform(-9, 4))
-    radii = np.array([rng.uniform(5, 11), rng.uniform(5, 11), rng.uniform(6, 15)])
-    share, length = rng.uniform(0.08, 0.35), rng.uniform(0.4, 1.0)
-    texture, drift = contrast.mixing(rng, rng.uniform(0.3, 0.7)), (rng.uniform(10, 60), rng.uniform(10, 60))
+def _reflux(
+    plan: CinePlan, rng: np.random.Generator, view: View, heart: Heart, course: Points, given: Bolus, *, loses: bool
+) -> list[Cloud]:
+    """What flows back into the sinus and streams off into the root, beat by beat; much where the catheter is not engaged."""
+    at = reflux.root(rng, course)
+    share, length, streaks = rng.uniform(0.1, 0.38), rng.uniform(0.5, 1.0), rng.uniform(0.5, 1.6)
+    washed, swirl = rng.uniform(0.4, 0.9), rng.uniform(0.25, 0.6)
     if loses:
-        radii *= 1.4
+        at = replace(at, radius_mm=at.radius_mm * 1.3)
         given = replace(given, strength=usual(plan).strength)
-        share = min(max(share, 0.1), 0.25)
+        share, streaks = min(max(share, 0.15), 0.3), max(streaks, 1.0)
     if plan.kind is Kind.CATHETER_CHECK:
         given = replace(given, duration_s=0.4)
-    short = replace(
+    pool = replace(
         given,
-        rise_s=0.2,
+        rise_s=0.3,
         duration_s=given.duration_s * length,
         washout_s=0.35,
         strength=given.strength * share,
         streaming=max(given.streaming, 0.4),
         reach_mm=NO_REACH_MM,
     )
-    depth = cv2.GaussianBlur(view.chord(centre, radii, CELL), (0, 0), rng.uniform(0.8, 2.5))
-    return Cloud(depth=np.asarray(depth, dtype=np.float32), bolus=short, ejects=0.3, texture=texture, drift=drift)
+    stream = replace(pool, strength=given.strength * streaks, rise_s=0.15, washout_s=0.2)
+    ride = _ride(plan, view, heart, at.ostium)
+    texture, drift = contrast.mixing(rng, swirl), (rng.uniform(10, 60), rng.uniform(10, 60))
+    return [
+        Cloud(depth=reflux.cups(rng, view, at), bolus=pool, ejects=washed, texture=texture, drift=drift, ride=ride),
+        Cloud(depth=reflux.streams(rng, view, at), bolus=stream, ejects=-0.6, texture=texture, drift=drift, ride=ride),
+    ]
+
+
+def _ride(plan: CinePlan, view: View, heart: Heart, ostium: Points) -> tuple[float, float]:
+    """How far full contraction takes the ostium [3], columns and rows in cells, besides the shrinking of all clouds."""
+    moves = motion.draw(plan, beating=True)
+    here, there = view.project(np.stack([ostium, ostium + moves.shift(heart, ostium[None])[0]]))
+    column, row = (there - here + motion.CLOUDS_SHRINK * moves.squeeze * (here - CANVAS / 2)) / CELL
+    return float(column), float(row)
 
 
 def _ventricle(plan: CinePlan, view: View, heart: Heart, given: Bolus) -> Cloud:

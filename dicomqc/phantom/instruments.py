@@ -105,11 +105,11 @@ def guide_wire(
     shift = motion.shift(heart, points)
     depth = np.full(len(points), rng.uniform(0.08, 0.25) / npm)
     width = np.full(len(points), 0.36)
-    depth[-12:], width[-12:] = rng.uniform(0.5, 0.9) / npm, 0.45
+    depth[-17:], width[-17:] = rng.uniform(0.5, 0.9) / npm, 0.45
     strands = [Strand(points=points, shift=shift, width=width, depth=depth, way=None, page=1, flat=True)]
     if treated:
         at = int(rng.uniform(0.35, 0.7) * len(points))
-        for index in (at, min(at + int(rng.integers(6, 14)), len(points) - 2)):
+        for index in (at, min(at + int(rng.integers(9, 21)), len(points) - 2)):
             piece = slice(index, index + 2)
             strands.append(
                 Strand(
@@ -127,12 +127,12 @@ def guide_wire(
 
 def stents(rng: np.random.Generator, heart: Heart, motion: Motion, branches: Sequence[Branch], npm: float) -> list[Strand]:
     """One or two stents in the wider vessels: a faint tube with denser edges, which is there without contrast too."""
-    wide = [b for b in branches if b.diameter[0] >= 2.2 and len(b.points) > 12]
+    wide = [b for b in branches if b.diameter[0] >= 2.2 and len(b.points) > 18]
     strands = []
     for _ in range(int(rng.integers(1, 3)) if wide else 0):
         vessel = wide[int(rng.integers(len(wide)))]
-        first = int(rng.uniform(0.05, 0.7) * (len(vessel.points) - 8))
-        piece = vessel.part(first, first + int(rng.integers(6, 16)))
+        first = int(rng.uniform(0.05, 0.7) * (len(vessel.points) - 12))
+        piece = vessel.part(first, first + int(rng.integers(9, 24)))
         dense, shift = rng.uniform(0.02, 0.12) / npm, motion.shift(heart, piece.points)
         for part, share in ((1.0, 1.0), (0.75, 0.55)):
             size = len(piece.points)

@@ -12,6 +12,7 @@ from dicomqc.phantom.projection import MARGIN, Points, View, mm
 _ROOM_PX: Final = MARGIN - 6
 _WAY_PX: Final = 42.0
 _FOLLOWS: Final = 0.6
+CLOUDS_SHRINK: Final = 0.35  # the share of the heart's squeeze by which its shadow and the clouds in it shrink
 HEART_RIDES: Final = 0.75  # the share of the diaphragm's way that the heart goes with it
 
 

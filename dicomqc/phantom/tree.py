@@ -6,15 +6,34 @@ lateral wall), r the share of the wall's radius. `growth` makes the branches, th
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final
 
 import numpy as np
 
-from dicomqc.phantom.growth import Branch, calibres, course, offshoot, twigs
+from dicomqc.phantom.growth import Branch, calibres, course, offshoot, roughened, twigs
 from dicomqc.phantom.heart import Heart
 from dicomqc.phantom.projection import Points, mm, smooth
+from dicomqc.phantom.tortuosity import Habit, habit
 
-_LEFT_DOMINANT: Final = 0.1  # share; all others are right dominant
+
+class Dominance(StrEnum):
+    """Which artery supplies the heart's under side: PDA and posterolateral branches; balanced: RCA and LCx one each."""
+
+    RIGHT = "right"
+    BALANCED = "balanced"
+    LEFT = "left"
+
+
+_DOMINANCE: Final = {Dominance.RIGHT: 0.82, Dominance.BALANCED: 0.1, Dominance.LEFT: 0.08}
+# Where about the long axis the LCx ends, and its calibre there in mm at the usual size.
+_LCX_END: Final = {
+    Dominance.RIGHT: ((1.7, 2.45), 1.0),
+    Dominance.BALANCED: ((2.55, 2.8), 1.4),
+    Dominance.LEFT: ((2.95, 3.15), 2.3),
+}
+_RCA_END: Final = {Dominance.RIGHT: (-2.9, 2.8), Dominance.BALANCED: (-2.95, 2.2), Dominance.LEFT: (-2.2, 1.1)}
+_STRAIGHT: Final = Habit(slope=0.0, screw_mm=0.0, rough=1.0)  # the left main, so that it ends where its daughters begin
 _OCCLUDED: Final = 0.06  # of the large vessels; of a lab's patients one in six to seven has a chronic occlusion
 _ROUNDABOUT_MM: Final = (150.0, 400.0)  # of collaterals, by which what lies beyond an occlusion fills late
 
@@ -33,12 +52,13 @@ class _Side:
 
 
 _DIAGONALS: Final = _Side(
-    count=(2, 4), along=(0.12, 0.55), turn_deg=(25, 60), length_mm=(45, 80), share=(0.55, 0.78), aim_deg=22.0
+    count=(2, 4), along=(0.12, 0.55), turn_deg=(25, 60), length_mm=(50, 95), share=(0.5, 0.75), aim_deg=22.0
 )
 _SEPTALS: Final = _Side(
     count=(4, 8), along=(0.08, 0.7), turn_deg=(-80, -50), length_mm=(18, 40), share=(0.25, 0.42), depth=0.5, aim_deg=None
 )
-_MARGINALS: Final = _Side(count=(2, 4), along=(0.2, 0.95), turn_deg=(-75, -40), length_mm=(50, 90), share=(0.6, 0.85))
+_MARGINALS: Final = _Side(count=(2, 4), along=(0.2, 0.95), turn_deg=(-75, -40), length_mm=(55, 95), share=(0.55, 0.8))
+_POSTEROLATERAL: Final = _Side(count=(1, 3), along=(0.75, 0.96), turn_deg=(-85, -50), length_mm=(35, 70), share=(0.5, 0.7))
 _ATRIALS: Final = _Side(
     count=(0, 2), along=(0.1, 0.5), turn_deg=(60, 110), length_mm=(15, 35), share=(0.25, 0.4), aim_deg=None, depth=1.1
 )
@@ -48,8 +68,18 @@ _CONUS: Final = _Side(
 )
 
 
+def dominance(rng: np.random.Generator) -> Dominance:
+    """Right in 82 %, balanced in 10 %, left in 8 %."""
+    return Dominance(str(rng.choice([str(one) for one in _DOMINANCE], p=list(_DOMINANCE.values()))))
+
+
 def _spread(
-    rng: np.random.Generator, heart: Heart, parent: Branch, sides: Sequence[tuple[_Side, float]], exponent: float
+    rng: np.random.Generator,
+    heart: Heart,
+    parent: Branch,
+    sides: Sequence[tuple[_Side, float]],
+    exponent: float,
+    own: Habit,
 ) -> list[Branch]:
     """`parent` with its calibre after Murray's law, and its side branches; a second factor of -1 mirrors the turns."""
     wanted: list[tuple[int, float, _Side, float]] = []
@@ -64,10 +94,9 @@ def _spread(
         turn = np.radians(rng.uniform(*side.turn_deg)) * mirror
         aim = None if side.aim_deg is None else np.radians(side.aim_deg) * mirror
         size = float(parent.diameter[max(index - 1, 0)]) * share
+        length = rng.uniform(*side.length_mm)
         made.append(
-            offshoot(
-                rng, heart, parent, index, turn=turn, length_mm=rng.uniform(*side.length_mm), size=size, aim=aim, r=side.depth
-            )
+            offshoot(rng, heart, parent, index, turn=turn, length_mm=length, size=size, habit=own, aim=aim, r=side.depth)
         )
     return made
 
@@ -98,60 +127,95 @@ def _occluded(rng: np.random.Generator, vessel: Sequence[Branch]) -> list[Branch
     return kept + [replace(one, diameter=one.diameter * thin, distance=one.distance + way, collateral=True) for one in beyond]
 
 
+def _underside(
+    rng: np.random.Generator, heart: Heart, vessel: Branch, exponent: float, own: Habit, *, turn: float, size: float
+) -> list[Branch]:
+    """The PDA with its septals, from the end of `vessel` down the posterior groove; `size` is its calibre in mm."""
+    length = rng.uniform(60, 95)
+    crux = len(vessel.points) - 1
+    down = offshoot(rng, heart, vessel, crux, turn=turn, length_mm=length, size=size, habit=own, aim=0.0)
+    return _spread(rng, heart, down, [(_SEPTALS, -1.0)], exponent, own)
+
+
 def left(rng: np.random.Generator, heart: Heart) -> list[Branch]:
-    """Left main, LAD with diagonals and septals, LCx with marginals; the first branch begins at the ostium."""
-    size, exponent = rng.uniform(0.8, 1.2), rng.uniform(2.5, 3.0)
-    wiggle = rng.uniform(0.8, 3.0)
+    """Left main, LAD with diagonals and septals, LCx with marginals; the first branch begins at the ostium.
+
+    Where the left side is dominant the LCx runs on along the crux and gives PDA and posterolateral branches, where both
+    are the latter alone.
+    """
+    size, exponent, own = rng.uniform(0.8, 1.15), rng.uniform(2.5, 3.0), habit(rng)
+    wiggle = rng.uniform(0.8, 2.5)
     fork = (rng.uniform(0.03, 0.09), 0.3 + rng.normal(0, 0.06), 1.0)
     trunk = [(-0.06, 0.5, 0.55), (0.0, 0.42, 0.8), fork]
-    main = course(rng, heart, trunk, (4.5 * size, 4.2 * size), start=0.0, wiggle=0.3, family=1)
-    end, share = float(main.distance[-1]), rng.uniform(0.78, 0.9)
+    main = course(rng, heart, trunk, (4.5 * size, 4.2 * size), start=0.0, wiggle=0.3, family=1, habit=_STRAIGHT)
+    which = dominance(rng)
+    share = rng.uniform(0.7, 0.8) if which is Dominance.LEFT else rng.uniform(0.78, 0.9)
+    lad = _lad(rng, heart, main, fork, (4.2 * size * share, 1.1), wiggle, own)
     other = (1.0 - share**exponent) ** (1.0 / exponent)
+    (near, far), end = _LCX_END[which]
+    round_ = [fork, (0.02, 0.9, 1.03), (0.06, 1.5, 1.05), (0.10, rng.uniform(near, far), 1.0)]
+    wide = (max(4.2 * size * other, 2.2), end * size)
+    lcx = course(rng, heart, round_, wide, start=float(main.distance[-1]), wiggle=wiggle, family=2, habit=own)
+    lcx = _diseased(rng, replace(lcx, root_of_family=True))
+    # A positive turn leads away from the direction of growth towards greater phi.
+    tree = [main]
+    tree += _occluded(rng, _spread(rng, heart, _diseased(rng, lad), [(_DIAGONALS, 1.0), (_SEPTALS, 1.0)], exponent, own))
+    sides = [(_MARGINALS, 1.0), (_ATRIALS, 1.0), *([] if which is Dominance.RIGHT else [(_POSTEROLATERAL, 1.0)])]
+    around = _spread(rng, heart, lcx, sides, exponent, own)
+    if which is Dominance.LEFT:
+        around += _underside(rng, heart, around[0], exponent, own, turn=-1.45, size=float(around[0].diameter[-1]) * 0.9)
+    tree += _occluded(rng, around)
+    if rng.random() < 0.3:
+        tree.append(_intermediate(rng, heart, main, own))
+    return roughened(rng, tree + twigs(rng, heart, tree[1:], exponent, own), own)
+
+
+def _lad(
+    rng: np.random.Generator,
+    heart: Heart,
+    main: Branch,
+    fork: tuple[float, float, float],
+    diameter: tuple[float, float],
+    wiggle: float,
+    own: Habit,
+) -> Branch:
+    """The LAD from the fork along the anterior groove to the apex or around it, without its branches."""
     reach = rng.uniform(0.85, 1.12)
     wrap = [(min(reach, 1.0), -0.05, 1.0)] + ([(2.0 - reach, np.pi - 0.2, 1.0)] if reach > 1.0 else [])
     front = [fork, (0.3, 0.14, 1.05), (0.6, 0.0, 1.05), *wrap]
-    lad = course(rng, heart, front, (4.2 * size * share, 1.5), start=end, wiggle=wiggle, family=1)
-    dominance = rng.random()
-    last = rng.uniform(2.7, 3.1) if dominance > 1.0 - _LEFT_DOMINANT else rng.uniform(1.7, 2.6)
-    round_ = [fork, (0.02, 0.9, 1.03), (0.06, 1.5, 1.05), (0.10, last, 1.0)]
-    lcx = course(rng, heart, round_, (max(4.2 * size * other, 2.2), 1.2), start=end, wiggle=wiggle, family=2)
-    lcx = replace(lcx, root_of_family=True)
-    # A positive turn leads away from the direction of growth towards greater phi.
-    tree = [main]
-    tree += _occluded(rng, _spread(rng, heart, _diseased(rng, lad), [(_DIAGONALS, 1.0), (_SEPTALS, 1.0)], exponent))
-    tree += _occluded(rng, _spread(rng, heart, _diseased(rng, lcx), [(_MARGINALS, 1.0), (_ATRIALS, 1.0)], exponent))
-    if rng.random() < 0.3:
-        size_between = float(main.diameter[-1]) * rng.uniform(0.45, 0.65)
-        tree.append(
-            offshoot(
-                rng, heart, main, len(main.points) - 1, turn=0.2, length_mm=rng.uniform(45, 75), size=size_between, aim=0.2
-            )
-        )
-    return tree + twigs(rng, heart, tree[1:], exponent)
+    return course(rng, heart, front, diameter, start=float(main.distance[-1]), wiggle=wiggle, family=1, habit=own)
+
+
+def _intermediate(rng: np.random.Generator, heart: Heart, main: Branch, own: Habit) -> Branch:
+    """The branch between LAD and LCx that some have."""
+    size, length = float(main.diameter[-1]) * rng.uniform(0.4, 0.6), rng.uniform(50, 85)
+    return offshoot(rng, heart, main, len(main.points) - 1, turn=0.2, length_mm=length, size=size, habit=own, aim=0.2)
 
 
 def right(rng: np.random.Generator, heart: Heart) -> list[Branch]:
-    """RCA around the right groove with conus, acute marginals, PDA and posterolateral branches."""
-    size, exponent = rng.uniform(0.8, 1.2), rng.uniform(2.5, 3.0)
-    wiggle = rng.uniform(0.8, 3.5)
-    dominant = rng.random() < 1.0 - _LEFT_DOMINANT
-    last = -2.9 if dominant else -2.2
+    """RCA around the right groove with conus, acute marginals, PDA and posterolateral branches as dominance has it."""
+    size, exponent, own = rng.uniform(0.8, 1.15), rng.uniform(2.5, 3.0), habit(rng)
+    wiggle = rng.uniform(0.8, 3.0)
+    which = dominance(rng)
+    last, end = _RCA_END[which]
     knots = [(-0.10, -0.7, 0.4), (-0.03, -0.9, 0.9), (0.05, -1.5, 1.15), (0.09, -2.15, 1.15), (0.07, last, 1.05)]
-    rca = course(rng, heart, knots, (4.0 * size, 2.9 * size if dominant else 1.3), start=0.0, wiggle=wiggle, family=1)
-    tree = _spread(rng, heart, _diseased(rng, rca), [(_ACUTE, 1.0), (_CONUS, -1.0), (_ATRIALS, -1.0)], exponent)
-    if dominant:
-        crux, stop = len(rca.points) - 1, float(tree[0].diameter[-1])
-        down = offshoot(rng, heart, tree[0], crux, turn=1.45, length_mm=rng.uniform(55, 85), size=stop * 0.78, aim=0.0)
-        over_ = offshoot(rng, heart, tree[0], crux, turn=0.1, length_mm=rng.uniform(25, 60), size=stop * 0.8, aim=-1.35)
-        tree += _spread(rng, heart, down, [(_SEPTALS, -1.0)], exponent)
-        tree += _spread(rng, heart, over_, [(_ACUTE, 1.0)], exponent)
+    rca = course(rng, heart, knots, (4.0 * size, end * size), start=0.0, wiggle=wiggle, family=1, habit=own)
+    tree = _spread(rng, heart, _diseased(rng, rca), [(_ACUTE, 1.0), (_CONUS, -1.0), (_ATRIALS, -1.0)], exponent, own)
+    crux, stop = len(rca.points) - 1, float(tree[0].diameter[-1])
+    if which is not Dominance.LEFT:
+        part = 0.78 if which is Dominance.RIGHT else 0.9
+        tree += _underside(rng, heart, tree[0], exponent, own, turn=1.45, size=stop * part)
+    if which is Dominance.RIGHT:
+        length = rng.uniform(30, 70)
+        over = offshoot(rng, heart, tree[0], crux, turn=0.1, length_mm=length, size=stop * 0.8, habit=own, aim=-1.35)
+        tree += _spread(rng, heart, over, [(_ACUTE, 1.0)], exponent, own)
     tree = _occluded(rng, tree)
-    return tree + twigs(rng, heart, tree, exponent)
+    return roughened(rng, tree + twigs(rng, heart, tree, exponent, own), own)
 
 
 def graft(rng: np.random.Generator, heart: Heart) -> list[Branch]:
     """A bypass graft to a piece of native vessel: a vein from the aorta, or the mammary artery from above."""
-    mammary = rng.random() < 0.45
+    mammary, own = rng.random() < 0.45, habit(rng)
     phi = float(rng.normal(0.05, 0.1) if mammary else rng.choice([0.0, 0.9, 1.6, -1.2, -2.9]))
     landing = rng.uniform(0.4, 0.65)
     touch = heart.place([(landing, phi, 1.05)])[0]
@@ -169,5 +233,5 @@ def graft(rng: np.random.Generator, heart: Heart) -> list[Branch]:
     wall = np.repeat([[landing, phi, 1.05]], 110, axis=0)
     body = Branch(points=points, wall=wall, diameter=np.full(110, size), distance=run, family=1)
     down = [(landing, phi, 1.05), (landing + 0.15, phi + rng.normal(0, 0.06), 1.05), (0.97, phi, 1.0)]
-    native = course(rng, heart, down, (min(2.2, size), 0.8), start=float(run[-1]), wiggle=1.0, family=1)
-    return [body, native, *twigs(rng, heart, [native], 2.7)]
+    native = course(rng, heart, down, (min(2.2, size), 0.8), start=float(run[-1]), wiggle=1.0, family=1, habit=own)
+    return [body, *roughened(rng, [native, *twigs(rng, heart, [native], 2.7, own)], own)]

@@ -1,6 +1,6 @@
 """The coronary trees: Murray's law at forks, taper, dominance, and that each named branch runs where its name says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,17 +10,23 @@ import pytest
 from dicomqc.phantom import growth, tree
 from dicomqc.phantom.growth import Branch
 from dicomqc.phantom.heart import Heart
+from dicomqc.phantom.tortuosity import Habit
 from tests.support.phantom_parts import straight_branch
 
 _HEART: Final = Heart(length_mm=105.0, radius_mm=44.0)
 _DRAWS: Final = 60
 _APEX, _DEEP = 0.85, 0.8
+_USUAL: Final = Habit(slope=0.5, screw_mm=0.0, rough=1.0)
+_BACK: Final = 2.5  # about the long axis: where an LCx ends that gives posterolateral branches
 Grow = Callable[[np.random.Generator, Heart], list[Branch]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """A left tree without its twigs, its branches by name."""
+    """A left tree without its twigs, its branches by name; `pda` and `posterolaterals` where it has them.
+
+    Where the LCx gives these it is not asked which of the others are marginals.
+    """
 
     main: Branch
     lad: Branch
@@ -30,6 +36,8 @@ class Left:
     marginals: list[Branch]
     atrials: list[Branch]
     between: list[Branch]
+    pda: list[Branch]
+    posterolaterals: list[Branch]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +50,17 @@ class Right:
 
 
 def _bare(grow: Grow) -> list[list[Branch]]:
-    """Trees of named branches alone: no twigs, nothing narrowed or occluded."""
+    """Trees of named branches alone: no twigs, nothing narrowed, uneven or occluded."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tree, "twigs", lambda *_: [])
         patch.setattr(tree, "_OCCLUDED", 0.0)
         patch.setattr(tree, "_diseased", lambda _, branch: branch)
+        patch.setattr(tree, "roughened", _as_they_are)
         return [grow(np.random.default_rng(seed), _HEART) for seed in range(_DRAWS)]
+
+
+def _as_they_are(_: np.random.Generator, branches: Sequence[Branch], __: Habit) -> list[Branch]:
+    return list(branches)
 
 
 def _named_left(branches: list[Branch]) -> Left:
@@ -55,14 +68,18 @@ def _named_left(branches: list[Branch]) -> Left:
     at = next(i for i, b in enumerate(branches) if b.root_of_family)
     end = float(main.distance[-1])
     beside = [b for b in branches[at + 1 :] if b.family == branches[at].family]
+    lcx = branches[at]
+    pda = [b for b in beside if np.allclose(b.points[0], lcx.points[-1])]
     return Left(
         main=main,
         lad=lad,
         diagonals=[b for b in branches[2:at] if b.wall[-1, 2] >= _DEEP],
         septals=[b for b in branches[2:at] if b.wall[-1, 2] < _DEEP],
-        lcx=branches[at],
+        lcx=lcx,
         marginals=[b for b in beside if b.wall[-1, 0] > b.wall[0, 0]],
         atrials=[b for b in beside if b.wall[-1, 0] <= b.wall[0, 0]],
+        pda=pda,
+        posterolaterals=[b for b in beside if _on(b, lcx) and _place(b, lcx) > 0.7 and b.wall[-1, 0] > b.wall[0, 0] + 0.1],
         between=[b for b in branches[at + 1 :] if b.family == main.family and b.distance[0] == pytest.approx(end)],
     )
 
@@ -130,7 +147,7 @@ def test_the_left_main_forks_by_murrays_law_with_exponents_from_2_5_to_3(lefts: 
 
 def test_the_rca_forks_at_the_crux_by_murrays_law(rights: list[Right]) -> None:
     for one in rights:
-        if one.crux:
+        if len(one.crux) == 2:
             down, over = (float(b.diameter[0]) for b in one.crux)
             assert 2.5 < _exponent((down, over), float(one.rca.diameter[-1])) < 3.0
 
@@ -190,12 +207,14 @@ def test_the_lad_has_diagonals_to_the_lateral_wall_and_septals_into_the_septum(l
 
 
 def test_the_lcx_has_two_to_four_marginals_and_an_intermediate_branch_comes_now_and_then(lefts: list[Left]) -> None:
-    for t in lefts:
+    usual = [t for t in lefts if t.lcx.wall[-1, 1] < _BACK]
+    assert len(usual) > 0.6 * _DRAWS
+    for t in usual:
         assert 2 <= len(t.marginals) + len(t.atrials) <= 6
         assert all(_on(b, t.lcx) for b in (*t.marginals, *t.atrials))
         assert len(t.between) <= 1
-    assert np.mean([2 <= len(t.marginals) <= 4 for t in lefts]) > 0.9
-    assert 0.22 < np.mean([len(t.between) for t in lefts]) < 0.38
+    assert np.mean([2 <= len(t.marginals) <= 4 for t in usual]) > 0.9
+    assert 0.15 < np.mean([len(t.between) for t in lefts]) < 0.45
     assert all(np.allclose(b.points[0], t.main.points[-1]) for t in lefts for b in t.between)
 
 
@@ -209,19 +228,42 @@ def _on(branch: Branch, parent: Branch) -> bool:
     return bool(gaps.min() < 1e-9) and branch.distance[0] == parent.distance[gaps.argmin()]
 
 
-def test_left_dominance_takes_the_lcx_to_the_posterior_groove_in_a_tenth(lefts: list[Left]) -> None:
-    reach = np.array([t.lcx.wall[-1, 1] for t in lefts])
-    assert 0.05 < (reach > 2.65).mean() < 0.16
-    assert reach[reach > 2.65].min() - reach[reach < 2.65].max() > 0.0
+def _place(branch: Branch, parent: Branch) -> float:
+    """Where along the points of `parent` the branch begins, 0 to 1."""
+    return float(np.linalg.norm(parent.points - branch.points[0], axis=1).argmin() / (len(parent.points) - 1))
+
+
+def test_eight_in_ten_are_right_dominant_one_balanced_and_the_others_left() -> None:
+    rng = np.random.default_rng(3)
+    drawn = [tree.dominance(rng) for _ in range(3000)]
+    for which, share in ((tree.Dominance.RIGHT, 0.82), (tree.Dominance.BALANCED, 0.1), (tree.Dominance.LEFT, 0.08)):
+        assert np.mean([one is which for one in drawn]) == pytest.approx(share, abs=0.02)
+
+
+@pytest.mark.parametrize("which", list(tree.Dominance))
+def test_dominance_says_which_artery_gives_the_pda_and_the_posterolateral_branches(
+    which: tree.Dominance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "dominance", lambda _: which)
+    lefts, rights = [_named_left(b) for b in _bare(tree.left)[:20]], [_named_right(b) for b in _bare(tree.right)[:20]]
+    behind = which is not tree.Dominance.RIGHT
+    for t in lefts:
+        assert len(t.pda) == (which is tree.Dominance.LEFT)
+        assert all(b.wall[-1, 0] > 0.4 for b in t.pda)
+        assert all(abs(abs(float(b.wall[len(b.wall) // 2, 1])) - np.pi) < 0.8 for b in t.pda)
+        assert bool(t.lcx.wall[-1, 1] > _BACK) is behind
+        assert len(t.posterolaterals) >= behind
+    crux = {tree.Dominance.RIGHT: 2, tree.Dominance.BALANCED: 1, tree.Dominance.LEFT: 0}[which]
+    assert {len(one.crux) for one in rights} == {crux}
 
 
 def test_the_pda_and_posterolateral_branches_come_from_the_rca_unless_it_is_not_dominant(rights: list[Right]) -> None:
-    assert {len(one.crux) for one in rights} == {0, 2}
-    assert 0.82 < np.mean([len(one.crux) == 2 for one in rights]) < 0.97
+    assert {len(one.crux) for one in rights} == {0, 1, 2}
+    assert 0.7 < np.mean([len(one.crux) == 2 for one in rights]) < 0.93
     for one in rights:
         assert all(b.distance[0] == one.rca.distance[-1] for b in one.crux)
         assert bool(one.rca.wall[-1, 1] < -2.55) is bool(one.crux)
-    forks = [one.crux for one in rights if one.crux]
+    forks = [one.crux for one in rights if len(one.crux) == 2]
     assert np.median([down.wall[6, 0] - down.wall[0, 0] for down, _ in forks]) > 0.05
     assert np.median([down.wall[-1, 0] for down, _ in forks]) > 0.4
     assert np.median([over.wall[-1, 0] for _, over in forks]) < 0.2
@@ -241,7 +283,7 @@ def test_the_rca_runs_in_the_right_groove_with_a_conus_branch_first_and_acute_ma
 
 
 def test_a_branch_bends_towards_its_aim_and_to_its_depth() -> None:
-    start, straight = np.array([0.3, 0.0, 1.0]), np.zeros(30)
+    start, straight = np.array([0.3, 0.0, 1.0]), np.zeros(45)
     free = growth._walk(_HEART, start, 1.2, straight, aim=None, r=1.0)
     down = growth._walk(_HEART, start, 1.2, straight, aim=0.0, r=0.5)
     assert down[-1, 0] > free[-1, 0] + 0.1
@@ -250,25 +292,39 @@ def test_a_branch_bends_towards_its_aim_and_to_its_depth() -> None:
     assert 0.5 < down[-1, 2] < 0.55
 
 
-def test_branches_go_down_to_0_4_mm() -> None:
+def test_branches_go_down_to_0_4_mm_and_to_0_3_where_they_are_uneven() -> None:
     for grow in (tree.left, tree.right):
         whole = [b for seed in range(6) for b in grow(np.random.default_rng(seed), _HEART) if not b.collateral]
+        assert 0.3 <= min(float(b.diameter.min()) for b in whole) < 0.4
         # What begins below 0.4 mm is left out: it widens to it.
-        assert min(float(b.diameter.min()) for b in whole if b.diameter[0] >= 0.4) == pytest.approx(0.4)
-        assert all(b.diameter[-1] >= 0.4 for b in whole)
+        even = [b for b in whole if 0.4 <= b.diameter[0] < 0.75 * growth._EVEN_BELOW_MM]
+        assert min(float(b.diameter.min()) for b in even) == pytest.approx(0.4)
+
+
+def test_a_tree_has_many_long_thin_branches() -> None:
+    for grow in (tree.left, tree.right):
+        long, thin, whole = [], 0.0, 0.0
+        for seed in range(12):
+            branches = grow(np.random.default_rng(seed), _HEART)
+            own = [float(b.distance[-1] - b.distance[0]) for b in branches]
+            long.append(sum(way > 30.0 and float(b.diameter.mean()) < 1.0 for b, way in zip(branches, own, strict=True)))
+            thin += sum(float(np.diff(b.distance)[(b.diameter[1:] > 0.4) & (b.diameter[1:] < 1.3)].sum()) for b in branches)
+            whole += sum(own)
+        assert np.median(long) >= 4
+        assert 0.6 < thin / whole < 0.9
 
 
 def test_a_twig_is_the_smaller_daughter_of_a_fork_and_shorter_the_thinner_it_is(lefts: list[Left]) -> None:
     lad = lefts[3].lad
     shares, longest = [], []
     for seed in range(30):
-        twigs = growth.twigs(np.random.default_rng(seed), _HEART, [lad], 2.7)
+        twigs = growth.twigs(np.random.default_rng(seed), _HEART, [lad], 2.7, _USUAL)
         first = [twig for twig in twigs if _on(twig, lad)]
         shares += [float(twig.diameter[0] / lad.diameter[lad.distance == twig.distance[0]][0]) for twig in first]
         longest += [float(twig.distance[-1] - twig.distance[0]) / float(twig.diameter[0]) ** 0.8 for twig in twigs]
     assert 0.34 < np.percentile(shares, 2) < 0.45  # a twig of a twig may begin at the same place
     assert 0.6 < max(shares) < 0.67
-    assert max(longest) < 29.0
+    assert 45.0 < max(longest) < 65.0  # 50 mm of the course at 1 mm, and what winding adds
 
 
 def test_a_graft_is_a_wide_vein_from_the_aorta_or_a_thin_mammary_artery_from_above() -> None:
