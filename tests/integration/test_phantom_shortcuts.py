@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from dicomqc.phantom import cohort, dicom, motion
-from dicomqc.phantom.plan import CinePlan, Kind
+from dicomqc.phantom import cohort, dicom, motion, scene
+from dicomqc.phantom.plan import NATIVE, CinePlan, Kind
 from tests.support import shortcuts
 
 _MOTIONS: Final = ("squeeze", "twist", "descent_mm", "phase", "systole", "breath_s")
@@ -62,6 +62,17 @@ def test_the_kind_alone_changes_no_field_of_header_or_motion() -> None:
     for plan in _planned(6):
         known = [_known(replace(plan, kind=kind)) for kind in Kind]
         assert all(one == known[0] for one in known)
+
+
+def test_wires_leads_and_stents_lie_in_a_run_whatever_its_kind() -> None:
+    # Sternal wires are another matter: an operation is why there is a graft.
+    of_any = {"guide wire", "pacing lead", "stent", "ECG lead"}
+    seen = set()
+    for plan in _planned(3):
+        native = [of_any.intersection(scene.build(replace(plan, kind=kind)).present) for kind in sorted(NATIVE)]
+        assert all(one == native[0] for one in native)
+        seen |= native[0]
+    assert "guide wire" in seen
 
 
 def _found_out(plans: Sequence[CinePlan]) -> str:

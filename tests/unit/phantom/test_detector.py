@@ -115,7 +115,9 @@ def test_glare_takes_three_to_35_percent_of_the_light_and_most_contrast_where_it
     halves = canvas()
     halves[:, : CANVAS // 2] = 1.5
     clear, _ = detector._glare(np.random.default_rng(1), halves)
-    far_dark, dark, bright, far_bright = (float(clear[CANVAS // 2, column]) for column in (40, CANVAS // 2 - 10, CANVAS // 2 + 10, CANVAS - 40))
+    far_dark, dark, bright, far_bright = (
+        float(clear[CANVAS // 2, column]) for column in (40, CANVAS // 2 - 10, CANVAS // 2 + 10, CANVAS - 40)
+    )
     assert dark < 0.9 * far_dark
     assert bright > far_bright == pytest.approx(far_dark, abs=0.01)
 

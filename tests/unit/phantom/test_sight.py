@@ -134,6 +134,6 @@ def _threshold_that_agrees(patient: int) -> float:
 
 
 def test_what_counts_as_visible_has_three_times_the_noise_in_rendered_frames() -> None:
-    """The median of twelve runs is 3.4 (`visible` leaves out the unsharp mask); a threshold of 2 gives 2.2, one of 4 4.5."""
+    """The median of twelve runs, sharpened or not, is 2.9; a threshold of 2 gives 1.9, one of 4 3.7."""
     found = [_threshold_that_agrees(patient) for patient in range(0, 24, 2)]
-    assert 2.6 < np.median(found) < 4.0
+    assert 2.5 < np.median(found) < 3.4
