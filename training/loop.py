@@ -117,7 +117,7 @@ def _of(
 ) -> Fit:
     """The run with the lessons that its recipe asks for and its clips can give."""
     if recipe.frozen and start is None:
-        raise ConfigError("frozen: weights to begin from are needed (--init); fresh ones know nothing that could be kept")
+        raise ConfigError("frozen: there is nothing to keep; weights to begin from are needed")
     if any(phase.batch < distributed.world().size for phase in recipe.phases):
         raise ConfigError("phases: a batch needs a clip for every process")
     kinds = tuple(sorted({clips.kinds[i] for i in train})) if recipe.kind_loss > 0 else ()

@@ -88,12 +88,7 @@ def start_from(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
 
 
 def freeze(model: nn.Module, blocks: int) -> None:
-    """Keep the weights of the first `blocks` blocks from training. Raises ConfigError where the network has no more than these.
-
-    The first blocks of a video network cost most of a step and change least in fine-tuning.
-    """
-    if blocks >= len(_blocks(model)):
-        raise ConfigError(f"frozen: the network has {len(_blocks(model))} blocks, of which one at least is to be trained")
+    """Keep the weights of an X3D's first `blocks` blocks from training: they cost most of a step."""
     for block in _blocks(model)[:blocks]:
         block.requires_grad_(requires_grad=False)
 
@@ -107,7 +102,7 @@ def train(model: nn.Module) -> None:
 
 
 def _blocks(model: nn.Module) -> list[nn.Module]:
-    """The network's blocks from its input on; none of those that have no such list."""
+    """An X3D's blocks from its input on; none of the other networks."""
     found = getattr(model, "blocks", ())
     return list(found)
 

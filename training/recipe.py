@@ -144,6 +144,7 @@ _NUMBERS: Final = (
 )
 NORM_CLIPS: Final = 8
 _REPLAYED: Final = (4, 8, 16)
+_X3D_BLOCKS: Final = 6
 _LESSONS: Final = ("kind_loss", "sight_loss", "again_loss")
 _SHARES_OF_CLIPS: Final = ("flip", "blur", "local")
 _BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank", "replay", "sway", "again", "blend")
@@ -189,6 +190,10 @@ def _fitting(recipe: Recipe) -> None:
             raise ConfigError(f"phases[{i}]: steps or epochs is expected, and one of them only")
         if phase.frames > frames:
             raise ConfigError(f"phases[{i}].frames: the spec has {frames}")
+    if recipe.frozen and not (recipe.model.startswith("x3d") and recipe.frozen < _X3D_BLOCKS):
+        raise ConfigError(
+            f"frozen: at most {_X3D_BLOCKS - 1} of the {_X3D_BLOCKS} blocks of an X3D can be kept, none of other models"
+        )
     _mixable(recipe)
     _paired(recipe)
 

@@ -177,6 +177,8 @@ def create(
         raise ConfigError("phases: nothing would be trained, and no --init names weights that are taken as they are")
     if wanted.blend and not init:
         raise ConfigError("blend: there is nothing to blend with; --init names the weights that the run begins from")
+    if wanted.frozen and not init:
+        raise ConfigError("frozen: there is nothing to keep; --init names the weights that the run begins from")
     digest = "" if cines is None else hashlib.sha256(cines.read_bytes()).hexdigest()
     fit_seed = seed if fit_seed is None else fit_seed
     less = {"without_kind": without_kind, "without_vendor": without_vendor}

@@ -1,7 +1,7 @@
 """What lies behind and around the vessels: lungs, mediastinum, aorta, spine, ribs, diaphragm, heart shadow.
 
-Every layer is attenuation in nepers, float32 [CANVAS,CANVAS]. Soft layers are drawn at half size, `bones` and what `lungs` hold
-at full size, where an edge is a pixel wide. `limbs` draws the places of puncture.
+Layers are attenuation in nepers, float32 [CANVAS,CANVAS] where nothing else is said. Soft ones are drawn at half size, `bones`
+and what `lungs` hold at full size, where an edge is a pixel wide. `limbs` draws the places of puncture.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from dicomqc.phantom.heart import Heart
 from dicomqc.phantom.projection import CANVAS, Float, Points, View, mm, wander
 
 HALF: Final = CANVAS // 2
+DESCENDING: Final = BODY + mm(19.0, 42.0, 0.0)  # the axis of the descending aorta, mm; its height is any
 _LUNG_PER_MM: Final = 0.0075
 _TISSUE_PER_MM: Final = 0.0085
 
@@ -64,11 +65,10 @@ def enlarge(layer: Float) -> Float:
 
 
 def thorax(rng: np.random.Generator, view: View) -> Float:
-    """The still part of the chest: soft tissue, lungs with their vessels, mediastinum, aorta, ribs and spine.
+    """The still part of the chest in `chest_view`: soft tissue, lungs with their vessels, mediastinum, aorta, ribs and spine.
 
-    How strongly each shows is drawn evenly over the logarithm, as laboratories and bodies differ.
+    How strongly each shows is drawn, mostly evenly over the logarithm, as laboratories and bodies differ.
     """
-    view = _placed(rng, view)
     layer = tissue(rng, _log_uniform(rng, 0.04, 0.2))
     columns = np.linspace(-1.0, 1.0, HALF, dtype=np.float32)
     layer += np.float32(rng.normal(0, 0.15)) * columns + np.float32(rng.normal(0, 0.15)) * columns[:, None]
@@ -92,9 +92,14 @@ def thorax(rng: np.random.Generator, view: View) -> Float:
     return total
 
 
-def _placed(rng: np.random.Generator, view: View) -> View:
-    """The view as the chest has it: hearts lie nearer to the spine or farther to the left in one body than in another."""
-    moved = view.project(np.stack([np.zeros(3), mm(rng.normal(-5.0, 8.0), rng.uniform(-34.0, -2.0), 0.0)]))
+def chest_shift(rng: np.random.Generator) -> Points:
+    """Where the chest lies around the heart, [3] mm from `BODY`: hearts are nearer to the spine or farther to the left."""
+    return mm(rng.normal(-5.0, 8.0), rng.uniform(-34.0, -2.0), 0.0)
+
+
+def chest_view(view: View, shift: Points) -> View:
+    """The view as the chest and what is fixed to it have it."""
+    moved = view.project(np.stack([np.zeros(3), shift]))
     column, row = (float(v) for v in moved[1] - moved[0])
     return replace(view, offset=(view.offset[0] + column, view.offset[1] + row))
 
@@ -118,9 +123,7 @@ def _fold(rng: np.random.Generator) -> Float:
 def _aorta(rng: np.random.Generator, view: View) -> Float:
     """The descending aorta beside the spine with its sharp edge against the lung, nepers, float32 [CANVAS,CANVAS]."""
     levels = np.linspace(150.0, -190.0, 12)
-    points = BODY + np.stack(
-        [rng.uniform(14, 24) + wander(rng, 12, 5.0, 2), np.full(12, 42.0) + wander(rng, 12, 5.0, 2), levels], axis=1
-    )
+    points = DESCENDING + np.stack([rng.uniform(-5, 5) + wander(rng, 12, 5.0, 2), wander(rng, 12, 5.0, 2), levels], axis=1)
     course = view.project(points)
     rows = np.arange(CANVAS, dtype=np.float32)[:, None]
     middle = np.interp(rows[:, 0], course[:, 1], course[:, 0]).astype(np.float32)[:, None]

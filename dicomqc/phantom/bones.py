@@ -5,7 +5,7 @@ adds up as a beam's attenuation does, so that end plates and cortex become sharp
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,27 +24,39 @@ _TURN: Final = 14  # the knot where a rib turns to the front
 _SPREAD: Final = (0.7548776662466927, 0.5698402909980532)  # the lattice of least gaps in two dimensions
 _THIRD: Final = 0.6180339887498949
 _POINTS_PER_MM2: Final = 4.0
-_EDGE_ON: Final = 0.4  # cosine of the angle between a surface and the beam above which it makes no line
+_EDGE_ON: Final = 0.4  # cosine of the angle between a surface's normal and the beam above which it makes no line
 _THIN: Final = 8
 _UNEVEN: Final = 0.7
 _CUT_PX: Final = 2.0
 
-Shell = tuple[Points, Points, Points]  # points and normals [N,3], what each point is worth [N] in neper mm²
 _CELLS: Final = (1, 4)  # pixels to a cell of what makes edges and of what does not
 
+Shell = tuple[Points, Points, Points]  # points and normals [N,3], what each point is worth [N] in neper mm²
 Cloud = tuple[Float, Float]  # points [N,3] in mm around the middle of a vertebra, what each is worth [N] in neper mm²
 
 
+class _Vertebra(NamedTuple):
+    """The cortex as a `Shell` in single precision, at which cosine each of its points makes no line, and the spongy inside."""
+
+    points: Float
+    normals: Float
+    worth: Float
+    limit: Float
+    inside: Cloud
+
+
 def line(page: NDArray[np.uint8], courses: Points, value: float, width_px: float) -> None:
-    """Draw canvas courses [K,N,2] to `page` uint8 [CANVAS,CANVAS], smooth and to a part of a pixel."""
+    """Draw a canvas course [N,2] or several [K,N,2] to `page` uint8 [CANVAS,CANVAS], smooth and to a part of a pixel."""
     knots = np.round(courses * 2**_SUBPIXEL).astype(np.int32)
-    cv2.polylines(page, list(knots), False, value, max(round(width_px), 1), cv2.LINE_AA, _SUBPIXEL)
+    cv2.polylines(
+        page, list(knots.reshape(-1, *knots.shape[-2:])), False, value, max(round(width_px), 1), cv2.LINE_AA, _SUBPIXEL
+    )
 
 
 def spine(rng: np.random.Generator, view: View) -> Float:
     """Vertebrae on a bent column with their discs, nepers, float32 [CANVAS,CANVAS]."""
     half_mm = rng.uniform(9.5, 11.5)
-    clouds = _vertebra(rng, view.axes[2], rng.uniform(13.5, 17.5), rng.uniform(12.0, 15.0), half_mm)
+    model = _vertebra(rng, rng.uniform(13.5, 17.5), rng.uniform(12.0, 15.0), half_mm)
     placed: list[list[tuple[NDArray[np.int64], Float]]] = [[] for _ in _CELLS]
     pitch = 2.0 * half_mm + rng.uniform(3.0, 6.0)
     lean, bend, bow = rng.normal(0, 0.04), rng.normal(0, 4.0), rng.uniform(0.0, 1.0 / 450.0)
@@ -52,7 +64,7 @@ def spine(rng: np.random.Generator, view: View) -> Float:
         middle = BODY + mm(lean * level + bend * np.sin(level / 70.0), _SPINE_BACK_MM - bow * (level - 20.0) ** 2 / 2.0, level)
         turn = _turned(rng.normal(0, 0.025, 3) + mm(bow * (level - 20.0), lean + bend / 70.0 * np.cos(level / 70.0), 0.0))
         size, dense = rng.normal(1.0 - level / 1500.0, 0.025), rng.normal(1.0, 0.08)
-        for cloud, found, cell in zip(clouds, placed, _CELLS, strict=True):
+        for cloud, found, cell in zip(_parted(model, turn.T @ view.ray(middle)), placed, _CELLS, strict=True):
             found.append(_cells(view, (cloud[0], cloud[1] * np.float32(dense)), middle, size * turn, cell))
     sharp, broad = (_sum(found, CANVAS // cell) for found, cell in zip(placed, _CELLS, strict=True))
     filled = cv2.resize(cv2.GaussianBlur(broad, (0, 0), 1.0), (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
@@ -90,8 +102,8 @@ def _sum(found: Sequence[tuple[NDArray[np.int64], Float]], size: int) -> Float:
     return np.bincount(index, worth, size * size).reshape(size, size).astype(np.float32)
 
 
-def _vertebra(rng: np.random.Generator, ray: Points, wide: float, deep: float, tall: float) -> list[Cloud]:
-    """What is sharp of cortex and processes seen along `ray` [3], and what is not; half sizes of the body in mm."""
+def _vertebra(rng: np.random.Generator, wide: float, deep: float, tall: float) -> _Vertebra:
+    """Body and processes; half sizes of the body in mm."""
     lip = float(rng.choice([0.0, rng.uniform(0.03, 0.14)]))
     spur = rng.uniform(12.0, 22.0)
     parts = [_side(wide, deep, tall, lip), *(_plate(wide, deep, end * tall, rng.uniform(0.5, 1.1)) for end in (-1.0, 1.0))]
@@ -109,23 +121,27 @@ def _vertebra(rng: np.random.Generator, ray: Points, wide: float, deep: float, t
         ]
     steep = rng.uniform(0.8, 1.8)
     parts.append(_tube(mm(0, deep + 18.0, -0.2 * tall), mm(0, deep + 42.0, -steep * 1.6 * tall), (3.4, 8.0), (2.4, 4.0), 0.45))
-    return _parted(rng, ray, [np.concatenate(same) for same in zip(*parts, strict=True)], (inside, spongy))
-
-
-def _parted(rng: np.random.Generator, ray: Points, cortex: Sequence[Points], spongy: tuple[Points, Points]) -> list[Cloud]:
-    """What makes sharp lines along `ray` [3], and the rest, of which few points are enough where cells are large."""
-    points, normals, worth = cortex
-    sharp = np.abs(normals @ ray) + 0.4 * (rng.random(len(points)) - 0.5) < _EDGE_ON
-    few = np.flatnonzero(~sharp)[::_THIN]
-    clouds = (
-        (points[sharp], worth[sharp]),
-        (np.vstack([points[few], spongy[0]]), np.concatenate([_THIN * worth[few], spongy[1]])),
+    points, normals, worth = (np.concatenate(same).astype(np.float32) for same in zip(*parts, strict=True))
+    return _Vertebra(
+        points=_scattered(rng, points),
+        normals=normals,
+        worth=worth,
+        limit=np.float32(_EDGE_ON) + np.float32(0.4) * (rng.random(len(points), dtype=np.float32) - np.float32(0.5)),
+        inside=(_scattered(rng, inside.astype(np.float32)), spongy.astype(np.float32)),
     )
-    # Without the scatter the lattice would show as a pattern.
-    return [
-        (spots.astype(np.float32) + np.float32(0.12) * rng.standard_normal(spots.shape, dtype=np.float32), w.astype(np.float32))
-        for spots, w in clouds
-    ]
+
+
+def _scattered(rng: np.random.Generator, points: Float) -> Float:
+    """Points [N,3] off their places by a tenth of a millimetre: the lattice would show as a pattern."""
+    return points + np.float32(0.12) * rng.standard_normal(points.shape, dtype=np.float32)
+
+
+def _parted(model: _Vertebra, ray: Points) -> tuple[Cloud, Cloud]:
+    """What makes sharp lines along `ray` [3], and the rest, of which few points are enough where cells are large."""
+    sharp = np.abs(model.normals @ ray.astype(np.float32)) < model.limit
+    few = np.flatnonzero(~sharp)[::_THIN]
+    rest = np.vstack([model.points[few], model.inside[0]]), np.concatenate([_THIN * model.worth[few], model.inside[1]])
+    return (model.points[sharp], model.worth[sharp]), rest
 
 
 def _lattice(count: int) -> tuple[Points, Points]:
@@ -149,7 +165,7 @@ def _side(wide: float, deep: float, tall: float, lip: float) -> Shell:
     x, y, turns = _rim(wide, deep, around)
     worth = np.full(len(x), area * 0.5 * _CORTEX_PER_MM / len(x))
     steep = (0.24 * up + 8.0 * lip * up**7) / -tall
-    normals = _directions(np.stack([turns[0] / wide, turns[1] / deep, steep / size], axis=1))
+    normals = unit(np.stack([turns[0] / wide, turns[1] / deep, steep / size], axis=1))
     return np.stack([x * size, y * size, tall * up], axis=1), normals, worth
 
 
@@ -176,13 +192,8 @@ def _tube(start: Points, end: Points, first: tuple[float, float], last: tuple[fl
     turns = np.cos(2.0 * np.pi * around), np.sin(2.0 * np.pi * around)
     sizes = [(f + (b - f) * along) * swell * turn for f, b, turn in zip(first, last, turns, strict=True)]
     worth = np.full(len(along), area * thick_mm * _CORTEX_PER_MM / len(along))
-    normals = _directions(np.outer(turns[0] / first[0], across) + np.outer(turns[1] / first[1], up))
+    normals = unit(np.outer(turns[0] / first[0], across) + np.outer(turns[1] / first[1], up))
     return start + np.outer(along, way) + np.outer(sizes[0], across) + np.outer(sizes[1], up), normals, worth
-
-
-def _directions(vectors: Points) -> Points:
-    """Vectors [N,3] of length one."""
-    return np.asarray(vectors / np.sqrt((vectors**2).sum(axis=1, keepdims=True)), dtype=np.float64)
 
 
 def ribs(rng: np.random.Generator, view: View) -> Float:
@@ -227,16 +238,15 @@ def scapula(rng: np.random.Generator, view: View) -> Float:
     outline = view.project(BODY + (smooth(knots, 30) + mm(rng.normal(0, 8), 0, rng.normal(0, 25))) * mm(side, 1, 1))
     page = np.zeros((CANVAS, CANVAS), np.uint8)
     cv2.fillPoly(page, [np.round(outline * 2**_SUBPIXEL).astype(np.int32)], 110.0, cv2.LINE_AA, _SUBPIXEL)
-    line(page, outline[None], 230.0, 1.5 / view.mm_per_pixel)
+    line(page, outline, 230.0, 1.5 / view.mm_per_pixel)
     return np.asarray(cv2.GaussianBlur(page, (0, 0), 0.8).astype(np.float32) / np.float32(255.0), dtype=np.float32)
 
 
 def _ribbons(view: View, courses: Points, half_mm: tuple[float, float], up: Points) -> tuple[Points, Points]:
     """Elliptic bones along body points [K,N,3], half sizes along `up` and square to it: middles and half widths [K,N,2]."""
     tangent = np.gradient(courses, axis=1)
-    out = np.cross(tangent, up)
-    out /= np.linalg.norm(out, axis=2, keepdims=True)
-    high = np.cross(out, tangent / np.linalg.norm(tangent, axis=2, keepdims=True))
+    out = unit(np.cross(tangent, up))
+    high = np.cross(out, unit(tangent))
     shown = np.stack([courses, courses + half_mm[0] * high, courses + half_mm[1] * out])
     middle, *tips = view.project(shown.reshape(-1, 3)).reshape(*shown.shape[:3], 2)
     along = np.gradient(middle, axis=1)

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomqc.phantom.bones import line
 from dicomqc.phantom.projection import CANVAS, FRAME, MARGIN, Float, Points, View, smooth
 
 OVER: Final = 0.45
 BESIDE: Final = 0.03
-_SUBPIXEL: Final = 4
 
 
 def _page() -> NDArray[np.uint8]:
@@ -24,11 +24,6 @@ def _page() -> NDArray[np.uint8]:
 def _nepers(page: NDArray[np.uint8], strength: float, blur: float = 0.8) -> Float:
     soft = cv2.GaussianBlur(page, (0, 0), blur).astype(np.float32)
     return np.asarray(soft * np.float32(strength / 255.0), dtype=np.float32)
-
-
-def _line(page: NDArray[np.uint8], course: Points, value: float, width_px: float) -> None:
-    knots = np.round(course * 2**_SUBPIXEL).astype(np.int32).reshape(-1, 1, 2)
-    cv2.polylines(page, [knots], False, value, max(round(width_px), 1), cv2.LINE_AA, _SUBPIXEL)
 
 
 def sternal_wires(rng: np.random.Generator, view: View) -> Float:
@@ -41,8 +36,8 @@ def sternal_wires(rng: np.random.Generator, view: View) -> Float:
         across, up = 8.0 * np.cos(angle), 3.5 * np.sin(angle) * np.cos(0.5 * angle) + 9.0 * np.cos(angle) * tilt
         loop = middle + np.stack([across, np.zeros(20), up], axis=1)
         tail = middle + np.array([[0.0, 0.0, -5.0], [2.0, 0.0, -8.0], [-1.0, 0.0, -10.0]])
-        _line(page, view.project(loop), 230.0, 0.6 / view.mm_per_pixel)
-        _line(page, view.project(tail), 255.0, 1.0 / view.mm_per_pixel)
+        line(page, view.project(loop), 230.0, 0.6 / view.mm_per_pixel)
+        line(page, view.project(tail), 255.0, 1.0 / view.mm_per_pixel)
     return _nepers(page, rng.uniform(0.7, 1.3))
 
 
@@ -52,7 +47,7 @@ def clips(rng: np.random.Generator, view: View, along: Points) -> Float:
     for _ in range(int(rng.integers(3, 12))):
         spot = along[int(rng.integers(len(along)))] + rng.normal(0, 6.0, 3)
         ends = np.stack([spot, spot + rng.normal(0, 2.2, 3)])
-        _line(page, view.project(ends), 255.0, 0.8 / view.mm_per_pixel)
+        line(page, view.project(ends), 255.0, 0.8 / view.mm_per_pixel)
     return _nepers(page, rng.uniform(0.6, 1.2))
 
 
@@ -63,7 +58,7 @@ def monitoring_lead(rng: np.random.Generator) -> Float:
         knots = knots[:, ::-1]
     page = _page()
     course = smooth(knots, 60)
-    _line(page, course, 200.0, rng.uniform(2.0, 5.0))
+    line(page, course, 200.0, rng.uniform(2.0, 5.0))
     if rng.random() < 0.5:
         spot = course[int(rng.integers(10, 50))]
         cv2.circle(page, (int(spot[0]), int(spot[1])), int(rng.uniform(8, 16)), 255.0, -1, cv2.LINE_AA)
@@ -101,10 +96,10 @@ def _fixation(
     half, long = rng.uniform(20, 27) / mm_per_pixel, rng.uniform(75, 95) / mm_per_pixel
     wide = rng.uniform(6.0, 8.0) / mm_per_pixel
     for side in (-half, half):
-        _line(page, np.array([[side, -long], [side, long]]) @ rotation.T + CANVAS / 2, 210.0, wide)
+        line(page, np.array([[side, -long], [side, long]]) @ rotation.T + CANVAS / 2, 210.0, wide)
         for level in np.linspace(-0.85, 0.85, int(rng.integers(4, 7))) * long:
             screw = np.array([[side * 1.35, level], [side * -0.1, level + rng.normal(0, 6)]]) @ rotation.T + CANVAS / 2
-            _line(page, screw, 255.0, wide * 1.3)
+            line(page, screw, 255.0, wide * 1.3)
     body = np.array([[-half, -long], [half, -long], [half, long], [-half, long]]) * 1.15
     cv2.fillConvexPoly(footprint, np.round(body @ rotation.T + CANVAS / 2).astype(np.int32), 255.0)
 
@@ -121,9 +116,9 @@ def _patch(
     cv2.fillConvexPoly(footprint, box, 255.0)
     for offset in np.linspace(-0.3, 0.3, int(rng.integers(0, 5))):
         ends = [p + (q - p) * (0.5 + offset) for p, q in ((box[0], box[1]), (box[3], box[2]))]
-        _line(page, np.array(ends), 230.0, 3.0)
+        line(page, np.array(ends), 230.0, 3.0)
     edge = np.array([middle + size * (0.4, 0.0), middle + size * (0.9, rng.uniform(-0.5, 0.5)), middle + size * (1.6, -1.2)])
-    _line(page, smooth(edge, 30), 235.0, 1.6 / mm_per_pixel)
+    line(page, smooth(edge, 30), 235.0, 1.6 / mm_per_pixel)
 
 
 def course_mask(courses: Sequence[Points]) -> NDArray[np.uint8]:
@@ -147,7 +142,7 @@ def place(
     total = max(int(seen[frame, frame].sum()), 1)
     small = np.ascontiguousarray(footprint[::4, ::4])
     best, best_shift = -1.0, (0, 0)
-    for _ in range(60):
+    for _ in range(120):
         shift = (int(rng.integers(-80, 81)), int(rng.integers(-80, 81)))
         moved = _shifted(small, shift) > 0
         inside = float(moved[frame, frame].sum()) / max(int((small > 0).sum()), 1)

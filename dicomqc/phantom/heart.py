@@ -10,9 +10,9 @@ import numpy as np
 from dicomqc.phantom.projection import Points
 
 
-def unit(vector: Points) -> Points:
-    """The vector's direction."""
-    return np.divide(vector, np.linalg.norm(vector), dtype=np.float64)
+def unit(vectors: Points) -> Points:
+    """The directions of vectors [...,3] that are longer than nothing."""
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True), dtype=np.float64)
 
 
 _AXIS: Final = unit(np.array([0.62, -0.50, -0.60]))

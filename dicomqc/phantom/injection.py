@@ -14,6 +14,7 @@ from dicomqc.phantom.plan import CinePlan, Kind, Stream
 from dicomqc.phantom.projection import CANVAS, Points, View
 
 NO_REACH_MM: Final = 1e6
+_SPURTS: Final = 0.6  # by how much a beat strengthens what streams off
 _AFTER_SAMPLED_S: Final = 2.85  # the second-last sampled frame of the paper's window at 15 fps
 
 
@@ -80,18 +81,18 @@ def _partial(full: Bolus, rng: np.random.Generator) -> Bolus:
     return replace(full, start_s=-rng.uniform(1.4, 3.2), duration_s=rng.uniform(1.2, 2.2), washout_s=rng.uniform(0.2, 0.55))
 
 
-def injected(plan: CinePlan, view: View, heart: Heart, native: Sequence[Branch]) -> Injection:
-    """Everything of `plan` that contrast medium fills."""
+def injected(plan: CinePlan, view: View, heart: Heart, native: Sequence[Branch], descending: Points) -> Injection:
+    """Everything of `plan` that contrast medium fills; `descending` [3] is a point in the descending aorta, mm."""
     rng, given = plan.rng(Stream.CAUSE, 1), bolus(plan)
     branches: Sequence[Branch] = native
     if plan.kind is Kind.GRAFT:
         branches = tree.graft(rng, heart)
     elif plan.kind is Kind.AORTOGRAM:
-        branches = _aortogram(rng, native)
+        branches = _aortogram(rng, native, descending)
     elif plan.kind is Kind.PUNCTURE_SITE:
         branches = limbs.facing(limbs.artery(rng), view)
     elif plan.kind is Kind.VENTRICULOGRAM:
-        aorta = limbs.aorta(rng, native[0].points[0])
+        aorta = limbs.aorta(rng, native[0].points[0], descending)
         branches = [replace(b, distance=b.distance + 180.0) for b in aorta[:1]]
         given = replace(given, strength=rng.uniform(0.02, 0.08), speed_mm_s=400.0)
     elif plan.kind is Kind.CATHETER_CHECK:
@@ -99,12 +100,12 @@ def injected(plan: CinePlan, view: View, heart: Heart, native: Sequence[Branch])
     return Injection(branches=branches, bolus=given, clouds=_clouds(plan, view, heart, native, branches, given))
 
 
-def _aortogram(rng: np.random.Generator, native: Sequence[Branch]) -> list[Branch]:
+def _aortogram(rng: np.random.Generator, native: Sequence[Branch], descending: Points) -> list[Branch]:
     """The aorta, and what of the coronaries fills from it, thinned out."""
     far = rng.uniform(10.0, 90.0)
     near = [b for b in native if b.distance[0] < far]
     thin = [replace(b, diameter=b.diameter * 0.8, distance=b.distance + 250.0, family=1) for b in near]
-    return [*limbs.aorta(rng, native[0].points[0]), *thin]
+    return [*limbs.aorta(rng, native[0].points[0], descending), *thin]
 
 
 def _clouds(
@@ -155,12 +156,13 @@ def _reflux(
         streaming=max(given.streaming, 0.4),
         reach_mm=NO_REACH_MM,
     )
-    stream = replace(pool, strength=given.strength * streaks, rise_s=0.15, washout_s=0.2)
+    # Nothing in the body is less diluted than what is injected, at the beat's height neither.
+    stream = replace(pool, strength=min(given.strength * streaks, 1.0 / (1.0 + _SPURTS)), rise_s=0.15, washout_s=0.2)
     ride = _ride(plan, view, heart, at.ostium)
     texture, drift = contrast.mixing(rng, swirl), (rng.uniform(10, 60), rng.uniform(10, 60))
     return [
         Cloud(depth=reflux.cups(rng, view, at), bolus=pool, ejects=washed, texture=texture, drift=drift, ride=ride),
-        Cloud(depth=reflux.streams(rng, view, at), bolus=stream, ejects=-0.6, texture=texture, drift=drift, ride=ride),
+        Cloud(depth=reflux.streams(rng, view, at), bolus=stream, ejects=-_SPURTS, texture=texture, drift=drift, ride=ride),
     ]
 
 

@@ -22,18 +22,21 @@ _SHAPES: Final = {
 }
 
 
-def catheter_course(rng: np.random.Generator, tip: Points, shape: str, *, from_arm: bool) -> Points:
-    """The way of a catheter from the groin or the arm through the aorta to `tip` [3], points [90,3] in mm."""
+def catheter_course(rng: np.random.Generator, tip: Points, shape: str, descending: Points, *, from_arm: bool) -> Points:
+    """The way of a catheter from the groin or the arm through the aorta to `tip` [3], points [90,3] in mm.
+
+    `descending` [3] is a point in the descending aorta, whose height is any.
+    """
     bends = [tip + np.array(v) * rng.uniform(0.8, 1.2) + rng.normal(0, 2.0, 3) for v in _SHAPES[shape]]
     top = bends[-1]
     if from_arm:
         way = [top + mm(-75.0, 20.0, 105.0), top + mm(-42.0, 15.0, 60.0), top + mm(-14.0, 6.0, 26.0)]
     else:
+        across, back, _ = descending
         way = [
-            tip + mm(rng.uniform(-2, 18), 82.0, -190.0),
-            tip + mm(rng.uniform(2, 18), 80.0, -40.0),
-            top + mm(24.0, 62.0, 10.0),
-            top + mm(18.0, 38.0, 42.0),
+            *(mm(across + rng.uniform(-6, 6), back + rng.uniform(-4, 4), tip[2] + up) for up in (-190.0, -40.0)),
+            mm(across, 0.86 * back + 0.14 * top[1], top[2] + 10.0),
+            mm(0.6 * across + 0.4 * top[0], 0.55 * back + 0.45 * top[1], top[2] + 42.0),
             top + mm(2.0, 12.0, 28.0),
         ]
     return smooth(np.array([*way, *bends[::-1], tip]), _POINTS)

@@ -75,11 +75,14 @@ def facing(branches: list[Branch], view: View) -> list[Branch]:
     ]
 
 
-def aorta(rng: np.random.Generator, ostium: Points) -> list[Branch]:
-    """The root with its sinuses, the ascending aorta and the arch, with three thin arteries off the arch."""
-    knots = np.array(
-        [[0, 0, -8], [-8, 0, 18], [-14, 8, 48], [-2, 32, 72], [8, 62, 52], [8, 72, 0], [6, 76, -90], [4, 78, -230]], float
-    )
+def aorta(rng: np.random.Generator, ostium: Points, descending: Points) -> list[Branch]:
+    """The root with its sinuses, the ascending aorta and the arch, with three thin arteries off the arch.
+
+    `ostium` [3] and a point [3] in the descending aorta, whose height is any, mm.
+    """
+    across, back, _ = descending - ostium
+    knots = np.array([[0, 0, -8], [-8, 0, 18], [-14, 0.11 * back, 48], [0.5 * across - 7.0, 0.45 * back, 72]])
+    knots = np.vstack([knots, [[across, (0.86 if up > 0 else 1.0) * back, up] for up in (52.0, 0.0, -90.0, -230.0)]])
     points = smooth(ostium + knots, 80)
     width = rng.uniform(24, 34)
     main = _tube(points, width * (1.0 + 0.35 * np.exp(-np.linspace(0, 24, 80))), 0)

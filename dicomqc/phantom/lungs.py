@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomqc.phantom.bones import BODY, line
+from dicomqc.phantom.heart import unit
 from dicomqc.phantom.projection import CANVAS, Float, Points, View, mm, smooth
 
 _BLOOD_PER_MM: Final = 0.0085
@@ -17,7 +18,7 @@ _PER_NEPER: Final = 2000.0  # grey levels of a page
 _BENDS: Final = 3  # knots of a branch
 
 
-class Twigs(NamedTuple):
+class Branches(NamedTuple):
     """Branches: `courses` [N,3,3] in mm, `diameter` [N] in mm, `stem` [N] the stem that each came from."""
 
     courses: Points
@@ -30,7 +31,7 @@ def hilum(side: float) -> Points:
     return BODY + mm(side * 34.0, 8.0, 32.0 + 4.0 * side)
 
 
-def grow(rng: np.random.Generator, roots: int, width_mm: float, least_mm: float) -> list[Twigs]:
+def grow(rng: np.random.Generator, roots: int, width_mm: float, least_mm: float) -> list[Branches]:
     """Trees of `roots` stems, which leave the hila in turn right and left; a list entry is a generation, the stems first.
 
     They end at calibres of `least_mm` and at the pleura.
@@ -39,7 +40,7 @@ def grow(rng: np.random.Generator, roots: int, width_mm: float, least_mm: float)
     side = np.where(stem % 2, 1.0, -1.0)
     gate = np.array([hilum(s) for s in side])
     spread = np.stack([side * 0.7, rng.normal(0, 0.6, roots), rng.permutation(np.linspace(-1.3, 0.9, roots))], axis=1)
-    way = _unit(spread + rng.normal(0, 0.2, (roots, 3)))
+    way = unit(spread + rng.normal(0, 0.2, (roots, 3)))
     place = gate + 6.0 * way + rng.normal(0, 3.0, (roots, 3))
     size = width_mm * rng.uniform(0.6, 1.0, roots)
     generations = []
@@ -49,21 +50,16 @@ def grow(rng: np.random.Generator, roots: int, width_mm: float, least_mm: float)
         sag = rng.normal(0.0, 0.09, (len(size), 3)) * reach[:, None]
         along = np.linspace(0.0, 1.0, _BENDS)[:, None]
         courses = place[:, None] + (end - place)[:, None] * along + sag[:, None] * (4.0 * along * (1.0 - along))
-        generations.append(Twigs(courses, size, stem))
-        turn = _unit(np.cross(way, rng.normal(0.0, 1.0, way.shape)))
-        outward = 0.12 * _unit(end - gate[stem])
+        generations.append(Branches(courses, size, stem))
+        turn = unit(np.cross(way, rng.normal(0.0, 1.0, way.shape)))
+        outward = 0.12 * unit(end - gate[stem])
         bends = rng.uniform((0.1, -1.2), (0.4, -0.5), (len(way), 2))
         ways = np.vstack([way + outward + bends[:, :1] * turn, way + bends[:, 1:] * turn])
         size = np.concatenate([size * rng.uniform(0.78, 0.92, len(size)), size * rng.uniform(0.45, 0.72, len(size))])
         ends, stems = np.vstack([end, end]), np.concatenate([stem, stem])
         keep = (size > least_mm) & _inside(ends, side[stems])
-        place, way, size, stem = ends[keep], _unit(ways[keep]), size[keep], stems[keep]
+        place, way, size, stem = ends[keep], unit(ways[keep]), size[keep], stems[keep]
     return generations
-
-
-def _unit(vectors: Points) -> Points:
-    lengths: Points = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / (lengths + 1e-9), dtype=np.float64)
 
 
 def _inside(points: Points, side: Points) -> NDArray[np.bool_]:
@@ -72,7 +68,7 @@ def _inside(points: Points, side: Points) -> NDArray[np.bool_]:
     return np.asarray((spot**2).sum(axis=1) < 1.0, dtype=np.bool_)
 
 
-def _shown(view: View, generations: list[Twigs]) -> tuple[Points, Points, NDArray[np.int64]]:
+def _shown(view: View, generations: list[Branches]) -> tuple[Points, Points, NDArray[np.int64]]:
     """Canvas courses [N,3,2], diameters and stems [N] of what lies in the canvas."""
     courses, diameter, stem = (np.concatenate(parts) for parts in zip(*generations, strict=True))
     spots = view.project(courses.reshape(-1, 3)).reshape(-1, _BENDS, 2)
@@ -109,10 +105,10 @@ def airways(rng: np.random.Generator, view: View) -> Float:
     tubes = [(view.project(way), wide) for way, wide in zip(ways, rng.uniform((9, 9, 14), (13, 13, 18)), strict=True)]
     tubes += list(zip(spots, diameter, strict=True))
     for course, wide in tubes:
-        line(wall, course[None], 255.0, (wide + 1.6) / view.mm_per_pixel)
+        line(wall, course, 255.0, (wide + 1.6) / view.mm_per_pixel)
     for course, wide in tubes:
-        line(wall, course[None], 0.0, wide / view.mm_per_pixel)
+        line(wall, course, 0.0, wide / view.mm_per_pixel)
         for share, value in ((1.0, 0.7), (0.65, 1.0)):
-            line(lumen, course[None], min(14.0 * wide, 255.0) * value, share * wide / view.mm_per_pixel)
+            line(lumen, course, min(14.0 * wide, 255.0) * value, share * wide / view.mm_per_pixel)
     both = np.float32(0.05 / 255.0) * wall.astype(np.float32) - np.float32(0.12 / 255.0) * lumen.astype(np.float32)
     return np.asarray(cv2.GaussianBlur(both, (0, 0), 0.9), dtype=np.float32)

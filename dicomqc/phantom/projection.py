@@ -42,6 +42,11 @@ class View:
         head = np.array([0.0, 0.0, 1.0])
         return np.stack([across, head * np.cos(b) + back * np.sin(b), back * np.cos(b) - head * np.sin(b)])
 
+    def ray(self, point: Points) -> Points:
+        """The unit vector [3] from a body point [3] in mm to the source."""
+        way = self.axes[2] * _SOURCE_TO_HEART_MM - point
+        return np.asarray(way / np.linalg.norm(way), dtype=np.float64)
+
     def project(self, points: Points) -> Points:
         """Body points [N,3] in mm to canvas points [N,2] (column, row) in pixels."""
         across, up, depth = (points @ self.axes.T).T

@@ -73,7 +73,7 @@ def streams(rng: np.random.Generator, view: View, at: Root) -> Float:
         for i in range(count - 1):
             value = 250.0 * (1.0 - i / count) ** 0.7
             cv2.polylines(streak, [spots[i : i + 2]], False, value, thick, cv2.LINE_AA, 4)
-        page += streak.astype(np.float32) * np.float32(rng.uniform(0.4, 1.4) / 250.0)
+        page = cv2.max(page, streak.astype(np.float32) * np.float32(rng.uniform(0.6, 2.4) / 250.0))
     soft = cv2.GaussianBlur(page, (0, 0), rng.uniform(0.5, 1.25))
     cells = CANVAS // CELL
     return np.asarray(cv2.resize(soft, (cells, cells), interpolation=cv2.INTER_AREA), dtype=np.float32)

@@ -21,6 +21,7 @@ _PIGTAIL: Final = 0.85
 _STENTED: Final = 0.15
 # As often in a good run as in an intervention's partial recording: a wire must not tell the label of one that has no twin.
 _WIRED: Final = 0.3
+_FEWEST: Final = 3  # points that make no part of a vessel
 _LEAST_MM: Final = 1.0  # the calibre above which a vessel counts as part of the tree that should be seen
 
 
@@ -58,10 +59,12 @@ def build(plan: CinePlan) -> Scene:
     native = tree.left(body, heart) if plan.side == "left" else tree.right(body, heart)
     view = _framed(plan, native, moves, body)
     npm = body.uniform(0.2, 0.42)
-    layers = _layers(plan, body, view, heart, chest=chest)
-    given = injection.injected(plan, view, heart, native)
-    covered, covers, lie = _still_devices(plan, metal, view, native)
-    things, move = _instruments(plan, heart, moves, view, native, npm)
+    shift = anatomy.chest_shift(body)
+    body_view, descending = anatomy.chest_view(view, shift), anatomy.DESCENDING + shift
+    layers = _layers(plan, body, view, body_view, heart) if chest else _limb(plan)
+    given = injection.injected(plan, view, heart, native, descending)
+    covered, covers, lie = _still_devices(plan, metal, view, body_view, native)
+    things, move = _instruments(plan, heart, moves, view, native, descending, npm)
     vessels = [_strand(b, moves, heart) for b in given.branches]
     if plan.kind is not Kind.PUNCTURE_SITE and things:
         vessels.append(instruments.lumen(things[:1]))
@@ -94,25 +97,29 @@ def _framed(plan: CinePlan, native: Sequence[Branch], moves: Motion, rng: np.ran
     return replace(view, offset=(column, row))
 
 
-def _layers(plan: CinePlan, body: np.random.Generator, view: View, heart: Heart, *, chest: bool) -> tuple[Float, Float, Float]:
-    """Still, diaphragm and heart, nepers; a limb has no heart in it."""
+def _layers(plan: CinePlan, body: np.random.Generator, view: View, body_view: View, heart: Heart) -> tuple[Float, Float, Float]:
+    """Still, diaphragm and heart of a chest, nepers."""
     dome, shadow = body.uniform(0.3, 1.5), body.uniform(0.25, 1.0)
-    if not chest:
-        limb = plan.rng(Stream.CAUSE, 4)
-        still = limbs.groin(limb) if limb.random() < 0.65 else limbs.forearm(limb)
-        return still, np.zeros((CANVAS, CANVAS), np.float32), np.zeros((CANVAS // 4, CANVAS // 4), np.float32)
-    still = anatomy.thorax(body, view)
-    still = still + anatomy.clutter(plan.rng(Stream.ANATOMY, 1))
-    return still, anatomy.diaphragm(body, view) * np.float32(dome), anatomy.heart_shadow(view, heart) * np.float32(shadow)
+    still = anatomy.thorax(body, body_view) + anatomy.clutter(plan.rng(Stream.ANATOMY, 1))
+    return still, anatomy.diaphragm(body, body_view) * np.float32(dome), anatomy.heart_shadow(view, heart) * np.float32(shadow)
+
+
+def _limb(plan: CinePlan) -> tuple[Float, Float, Float]:
+    """The same of a limb, which has neither diaphragm nor heart in it."""
+    limb = plan.rng(Stream.CAUSE, 4)
+    still = limbs.groin(limb) if limb.random() < 0.65 else limbs.forearm(limb)
+    return still, np.zeros((CANVAS, CANVAS), np.float32), np.zeros((CANVAS // 4, CANVAS // 4), np.float32)
 
 
 def _counted(native: Sequence[Branch]) -> list[Branch]:
     """The parts of the native tree that are wider than 1 mm."""
-    kept = []
+    kept: list[Branch] = []
     for branch in native:
-        wide = 0 if branch.collateral else int((branch.diameter >= _LEAST_MM).sum())
-        if wide > 3:
-            kept.append(branch.part(0, wide))
+        wide = (branch.diameter >= _LEAST_MM) & (not branch.collateral)
+        edges = np.flatnonzero(np.diff(wide, prepend=False, append=False)).tolist()
+        kept += [
+            branch.part(first, stop) for first, stop in zip(edges[::2], edges[1::2], strict=True) if stop - first > _FEWEST
+        ]
     return kept
 
 
@@ -131,13 +138,13 @@ def _strand(branch: Branch, moves: Motion, heart: Heart) -> Strand:
 
 
 def _still_devices(
-    plan: CinePlan, rng: np.random.Generator, view: View, native: Sequence[Branch]
+    plan: CinePlan, rng: np.random.Generator, view: View, body_view: View, native: Sequence[Branch]
 ) -> tuple[Float, NDArray[np.uint8] | None, list[str]]:
     """Sternal wires, clips, leads and implants; an implant lies beside the vessels unless hiding them is what is wrong."""
     total, present = np.zeros((CANVAS, CANVAS), np.float32), []
     operated = rng.random() < (0.8 if plan.concerns(Kind.GRAFT) else 0.22)
     if operated and plan.kind is not Kind.PUNCTURE_SITE:
-        total += devices.sternal_wires(rng, view)
+        total += devices.sternal_wires(rng, body_view)
         total += devices.clips(rng, view, np.vstack([b.points for b in native]))
         present.append("sternal wires and clips")
     if rng.random() < 0.35:
@@ -154,7 +161,7 @@ def _still_devices(
 
 
 def _instruments(
-    plan: CinePlan, heart: Heart, moves: Motion, view: View, native: Sequence[Branch], npm: float
+    plan: CinePlan, heart: Heart, moves: Motion, view: View, native: Sequence[Branch], descending: Points, npm: float
 ) -> tuple[list[Strand], list[str]]:
     """Catheter, guide wire, stents, pacing lead. The catheter of a check or a poor engagement stands away from the ostium."""
     rng, cause = plan.rng(Stream.DEVICES, 1), plan.rng(Stream.CAUSE, 5)
@@ -163,7 +170,7 @@ def _instruments(
         return instruments.sheath(artery[0].points, npm), []
     shape, from_arm = instruments.shape_for(rng, plan.side), bool(rng.random() < 0.5)
     tip = _tip(plan, cause, heart, native)
-    course = instruments.catheter_course(rng, tip, shape, from_arm=from_arm)
+    course = instruments.catheter_course(rng, tip, shape, descending, from_arm=from_arm)
     # Most large injections are made through a pigtail, some by hand through whatever lies there.
     if plan.kind in (Kind.AORTOGRAM, Kind.VENTRICULOGRAM) and cause.random() < _PIGTAIL:
         course = instruments.pigtail(course)

@@ -19,7 +19,7 @@ _LEAST_MM: Final = 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habit:
-    """One patient's vessels: slope of the bends, radius of corkscrews in mm (0: none), unevenness of the calibre (1: usual)."""
+    """One run's vessels: slope of the bends, radius of corkscrews in mm (0: none), unevenness of the calibre (1: usual)."""
 
     slope: float
     screw_mm: float
@@ -27,7 +27,7 @@ class Habit:
 
 
 def habit(rng: np.random.Generator) -> Habit:
-    """From nearly straight to very tortuous; one patient in seven has corkscrews."""
+    """From nearly straight to very tortuous; one tree in seven has corkscrews."""
     slope, screw = float(np.exp(rng.normal(np.log(0.46), 0.5))), rng.uniform(0.6, 1.5)
     return Habit(slope=min(slope, 1.3), screw_mm=screw if rng.random() < _SCREWED else 0.0, rough=rng.uniform(0.4, 1.6))
 

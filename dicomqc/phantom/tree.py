@@ -1,4 +1,4 @@
-"""Coronary trees as curves in millimetres on an ellipsoid heart, grown with Murray's law down to 0.4 mm.
+"""Coronary trees as curves in millimetres on an ellipsoid heart, grown with Murray's law down to 0.4 mm, uneven down to 0.3.
 
 A place on the heart is (s, phi, r): s from base 0 to apex 1, phi about the long axis (0: anterior groove, positive:
 lateral wall), r the share of the wall's radius. `growth` makes the branches, this module says which vessel runs where.

@@ -147,6 +147,17 @@ def test_the_tree_that_must_be_seen_is_without_collaterals() -> None:
     assert np.array_equal(counted[0].points, vessel.part(0, len(counted[0].points)).points)
 
 
+def test_a_plaque_of_less_than_a_millimetre_does_not_count_and_what_lies_behind_it_does() -> None:
+    from dicomqc.phantom.growth import Branch
+
+    line = np.stack([np.arange(30.0)] * 3, axis=1)
+    calibre = np.full(30, 2.0)
+    calibre[12:15] = 0.9
+    calibre[28:] = 0.8
+    counted = scene._counted([Branch(points=line, wall=line, diameter=calibre, distance=line[:, 0], family=1)])
+    assert np.vstack([part.points for part in counted])[:, 0].tolist() == [*range(12), *range(15, 28)]
+
+
 def test_a_scene_names_what_is_foreign_in_it_and_a_satisfactory_clip_is_a_near_miss_by_it() -> None:
     from training.data.sources import near_misses
 

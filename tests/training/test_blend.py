@@ -48,6 +48,7 @@ def recipe(monkeypatch: pytest.MonkeyPatch) -> Recipe:
         sight_loss=0.0,
         blank=0.0,
         replay=0.0,
+        frozen=0,
         reestimate_clips=8,
         learning_rate=0.05,
         threads=1,
@@ -84,6 +85,12 @@ def test_a_blend_with_nothing_is_refused_before_a_folder_is_made(tmp_path: Path)
     (tmp_path / "recipe.yaml").write_text(f"{_SHIPPED.read_text(encoding='utf-8')}blend: 0.5\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="blend: there is nothing to blend with"):
         runs.create(tmp_path / "run", tmp_path / "recipe.yaml", 1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_frozen_blocks_without_a_start_are_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="frozen: there is nothing to keep"):
+        runs.create(tmp_path / "run", _SHIPPED, 1)
     assert not (tmp_path / "run").exists()
 
 

@@ -29,6 +29,7 @@ def test_x3d_s_learns_sixteen_clips_by_heart_whatever_their_labels(tmp_path: Pat
         dropout=0.0,
         kind_loss=0.0,
         reestimate_clips=16,
+        frozen=0,
         checkpoint_steps=1000,
         threads=1,
         augment=Strength(**dict.fromkeys(Strength.__slots__, 0.0)),

@@ -75,6 +75,31 @@ def test_end_plates_are_crisp_lines_where_they_are_seen_edge_on_and_fade_with_th
     assert np.median(edge_on) > 2.0 * np.median(tilted)
 
 
+def test_every_vertebra_has_its_lines_where_the_beam_grazes_it() -> None:
+    model = bones._vertebra(_rng(1), 15.0, 13.0, 10.0)
+    plates = np.flatnonzero(np.abs(model.normals[:, 2]) == 1.0)
+    assert len(plates) > 1000
+
+    def sharp(degrees: float) -> float:
+        ray = mm(0.0, np.cos(np.radians(degrees)), np.sin(np.radians(degrees)))
+        lines, _ = bones._parted(model, ray)
+        kept = {tuple(point) for point in lines[0].tolist()}
+        return float(np.mean([tuple(model.points[i].tolist()) in kept for i in plates[::20]]))
+
+    assert sharp(0.0) == 1.0
+    assert 0.2 < sharp(24.0) < 0.8
+    assert sharp(45.0) == 0.0
+
+
+def test_a_ray_runs_from_a_point_to_the_source_so_that_all_of_it_falls_on_one_pixel() -> None:
+    view = replace(VIEW, primary_deg=40.0, secondary_deg=27.0)
+    for point in (mm(0, 0, 0), mm(30, -40, 80), mm(-60, 20, -110)):
+        ray = view.ray(point)
+        assert np.linalg.norm(ray) == pytest.approx(1.0)
+        shadow = view.project(point + np.outer([-40.0, 0.0, 40.0, 100.0], ray))
+        assert np.ptp(shadow, axis=0) == pytest.approx(0.0, abs=1e-6)
+
+
 def test_bones_grow_with_magnification() -> None:
     def width(mm_per_pixel: float) -> int:
         shadow = bones.spine(_rng(3), _centred(replace(VIEW, mm_per_pixel=mm_per_pixel))).mean(axis=0)

@@ -50,6 +50,8 @@ def test_streaks_begin_at_the_ostium_and_go_into_the_root() -> None:
     ostium = VIEW.project(_COURSE[:1])[0] / CELL
     for seed in range(10):
         depth = reflux.streams(np.random.default_rng(seed), VIEW, _root(seed))
+        # No deeper than a streak is thick.
+        assert float(depth.max()) <= 2.4
         row, column = np.unravel_index(depth.argmax(), depth.shape)
         assert np.hypot(column - ostium[0], row - ostium[1]) < 6.0
         assert float(np.average(np.arange(_SIZE), weights=depth.sum(axis=0))) < ostium[0]

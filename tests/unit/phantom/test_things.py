@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import pytest
 
-from dicomqc.phantom import anatomy, devices, instruments, limbs, tree
+from dicomqc.phantom import anatomy, bones, devices, instruments, limbs, tree
 from dicomqc.phantom.contrast import CELL
 from dicomqc.phantom.growth import Branch
 from dicomqc.phantom.heart import Heart
@@ -26,11 +26,22 @@ def _rng(seed: int) -> np.random.Generator:
 def test_a_catheter_comes_from_the_groin_or_the_arm_and_ends_at_the_ostium(from_arm: bool) -> None:
     tip = np.array([-10.0, 5.0, 20.0])
     for seed, shape in enumerate(_SHAPES):
-        course = instruments.catheter_course(_rng(seed), tip, shape, from_arm=from_arm)
+        course = instruments.catheter_course(_rng(seed), tip, shape, anatomy.DESCENDING, from_arm=from_arm)
         assert course[-1] == pytest.approx(tip)
         assert course[0, 2] > 100.0 if from_arm else course[0, 2] < -100.0
         ring = instruments.pigtail(course)[len(course) :]
         assert np.ptp(ring[:, 2]) == pytest.approx(13.0, abs=2.0)
+
+
+def test_a_catheter_from_the_groin_and_an_injected_aorta_run_down_in_the_descending_aorta_wherever_the_chest_lies() -> None:
+    for seed in range(12):
+        descending = anatomy.DESCENDING + anatomy.chest_shift(_rng(seed))
+        tip = np.array([-10.0, 5.0, 20.0])
+        catheter = instruments.catheter_course(_rng(seed), tip, "judkins_left", descending, from_arm=False)
+        for course in (catheter, limbs.aorta(_rng(seed), tip, descending)[0].points):
+            low = course[course[:, 2] < tip[2] - 30.0]
+            assert len(low) > 10
+            assert np.hypot(*(low - descending)[:, :2].T).max() < 11.0
 
 
 def test_each_side_has_its_usual_catheters() -> None:
@@ -42,7 +53,7 @@ def test_each_side_has_its_usual_catheters() -> None:
 
 
 def test_a_catheter_is_of_4_to_7_french_with_a_lumen_that_fills_towards_its_tip() -> None:
-    course = instruments.catheter_course(_rng(1), np.zeros(3), "judkins_left", from_arm=False)
+    course = instruments.catheter_course(_rng(1), np.zeros(3), "judkins_left", anatomy.DESCENDING, from_arm=False)
     tubes = [instruments.catheter(_rng(seed), _HEART, STILL, course, _NPM) for seed in range(60)]
     assert {float(wall.width[0]) for wall, _ in tubes} == {1.35, 1.67, 2.0, 2.33}
     depths = [float(wall.depth[0]) * _NPM for wall, _ in tubes]
@@ -125,7 +136,10 @@ def test_the_heart_is_a_shadow_around_its_middle_and_the_chest_follows_its_seed(
     assert shadow.shape == (CANVAS // CELL, CANVAS // CELL)
     assert 0.5 < float(shadow[middle - 5 : middle + 5, middle - 5 : middle + 5].mean()) < 1.5
     assert float(shadow[2, 2]) == 0.0
-    assert float(anatomy._lungs(_rng(2), VIEW).max()) > 0.5
+    air, spine = anatomy.enlarge(anatomy._lungs(_rng(2), VIEW)), bones.spine(_rng(2), VIEW)
+    assert float(air.max()) > 0.5
+    # Lungs lie beside the spine.
+    assert float(air[spine > 0.3].mean()) < 0.5 * float(air.mean())
     chest = anatomy.thorax(_rng(3), VIEW)
     assert chest.dtype == np.float32
     assert np.array_equal(chest, anatomy.thorax(_rng(3), VIEW))
@@ -158,7 +172,7 @@ def _shown(branches: list[Branch], view: View) -> list[np.ndarray]:
 
 
 def test_an_aorta_is_wide_and_runs_down_behind_the_heart() -> None:
-    main, *arteries = limbs.aorta(_rng(1), np.zeros(3))
+    main, *arteries = limbs.aorta(_rng(1), np.zeros(3), anatomy.DESCENDING)
     assert 24.0 <= main.diameter[-1] <= 34.0
     assert main.diameter[0] > 1.3 * main.diameter[-1]
     assert main.points[-1, 2] < -200.0

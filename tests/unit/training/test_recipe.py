@@ -30,7 +30,7 @@ def test_the_shipped_recipe_is_the_papers_input_and_a_fixed_number_of_steps() ->
     ("old", "new", "key"),
     [
         ("dropout:", "droput:", "droput"),
-        ("size: 112", "sise: 112", "phases[0].sise"),
+        ("size: 160, steps: 260", "sise: 160, steps: 260", "phases[0].sise"),
         ("flip: 0.5", "flop: 0.5", "augment.flop"),
         ("size: 160}", "sise: 160}", "sise"),
         ("learning_rate: ", "# learning_rate: ", "learning_rate"),
@@ -54,11 +54,11 @@ def test_a_recipe_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ("patients: 1400", "patients: -1", "patients"),
-        ("patients: 1400", "patients: x", "patients"),
-        ("steps: 350", "steps: 0", "phases[0]: steps or epochs"),
-        ("steps: 350", "steps: 350, epochs: 2", "phases[0]: steps or epochs"),
-        ("steps: 350", "steps: x", "phases[0].steps"),
+        ("patients: 600", "patients: -1", "patients"),
+        ("patients: 600", "patients: x", "patients"),
+        ("steps: 260", "steps: 0", "phases[0]: steps or epochs"),
+        ("steps: 260", "steps: 260, epochs: 2", "phases[0]: steps or epochs"),
+        ("steps: 260", "steps: x", "phases[0].steps"),
         ("frames: 8", "frames: 17", "phases[0].frames: the spec has 16"),
         ("schedule: carry", "schedule: other", "schedule: one of carry, paper"),
         ("schedule: carry", "schedule: carry\nprecision: bf16", "precision: one of auto, fp32"),
@@ -68,9 +68,9 @@ def test_a_recipe_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
         ("calibrate: true", "calibrate: 1", "calibrate: true or false is expected"),
         ("local: 0.5", "local: 7", "local: a number of at least 0 and at most 1"),
         ("model: x3d_s", "model: nope", "model"),
-        ("shares: [0.91, 0.06, 0.03]", "shares: [0.91, 0.06]", "shares: 3 numbers"),
-        ("shares: [0.91, 0.06, 0.03]", "shares: [0.91, 0.06, 0.3]", "shares: 3 numbers"),
-        ("shares: [0.91, 0.06, 0.03]", "shares: 1.0", "shares: 3 numbers"),
+        ("shares: [0.83, 0.13, 0.04]", "shares: [0.83, 0.13]", "shares: 3 numbers"),
+        ("shares: [0.83, 0.13, 0.04]", "shares: [0.83, 0.13, 0.4]", "shares: 3 numbers"),
+        ("shares: [0.83, 0.13, 0.04]", "shares: 1.0", "shares: 3 numbers"),
         ("name: x3d-s-demo", "name: ../x", "names and versions"),
     ],
 )
