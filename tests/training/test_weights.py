@@ -37,6 +37,7 @@ _TINY = {
     "again": 0.0,
     "again_loss": 0.0,
     "frozen": 0,
+    "blend": 0.0,
     "checkpoint_steps": 2,
     "threads": 1,
     "spec": {"kind": "3d", "step": 8, "size": 48},

@@ -8,7 +8,6 @@ from training.recipe import Recipe, load, write
 
 _FOLDER = Path(__file__).resolve().parents[3] / "config" / "training"
 _SHIPPED = _FOLDER / "x3d_s_demo.yaml"
-_MOVED = _FOLDER / "x3d_s_moved.yaml"
 
 
 def _with(base: Path, keys: str, folder: Path) -> Recipe:
@@ -94,9 +93,9 @@ def test_an_unusable_figure_is_refused_before_a_cohort_is_rendered(tmp_path: Pat
     ],
 )
 def test_second_looks_that_cannot_be_are_refused(tmp_path: Path, keys: str, says: str) -> None:
-    assert load(_MOVED).again_loss > 0
+    assert load(_SHIPPED).again_loss > 0
     with pytest.raises(ConfigError, match=says):
-        _with(_MOVED, keys, tmp_path)
+        _with(_SHIPPED, keys, tmp_path)
 
 
 @pytest.mark.parametrize(
