@@ -101,8 +101,8 @@ def test_second_looks_that_cannot_be_are_refused(tmp_path: Path, keys: str, says
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
-        ("", "ema: reestimate_clips is needed"),
-        ("ema: 0.0\nmicro_batch: 4", "micro_batch: batch norm wants 8 clips at least, or reestimate_clips"),
+        ("blend: 0.0", "ema: reestimate_clips is needed"),
+        ("blend: 0.0\nema: 0.0\nmicro_batch: 4", "micro_batch: batch norm wants 8 clips at least, or reestimate_clips"),
     ],
 )
 def test_what_leaves_batch_norm_without_statistics_is_refused(tmp_path: Path, keys: str, says: str) -> None:
