@@ -51,6 +51,7 @@ def main(folder: Path, epochs: int) -> None:
         sight_loss=0.0,
         blank=0.0,
         replay=0.0,
+        sway=0.0,
         again=0.0,
         again_loss=0.0,
         frozen=0,

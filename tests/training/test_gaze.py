@@ -134,6 +134,11 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "reestimate_clips": 8,
         "kind_loss": 0.0,
         "replay": 0.0,
+        "sway": 0.0,
+        "again": 0.0,
+        "again_loss": 0.0,
+        "frozen": 0,
+        "blend": 0.0,
     }
     raw |= {"phases": [{"frames": 2, "size": 32, "steps": 4, "batch": 8}]}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")

@@ -34,6 +34,7 @@ _TINY = {
     "phases": [{"frames": 4, "size": 32, "steps": 2, "batch": 2}, {"frames": 4, "size": 48, "steps": 2, "batch": 2}],
     "reestimate_clips": 8,
     "replay": 0.0,
+    "sway": 0.0,
     "again": 0.0,
     "again_loss": 0.0,
     "frozen": 0,
