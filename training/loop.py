@@ -81,7 +81,8 @@ def fit(
     """Train on the clips `train` and return the network of one output in eval mode, on the CPU.
 
     Continues from the checkpoint of `folder` where there is one. `start`: weights to begin from instead of fresh ones.
-    Raises `Diverged` where the loss is no number, and `Paused` after a checkpoint where the clock is over.
+    Raises `Diverged` where the loss is no number, `Paused` after a checkpoint where the clock is over, and ConfigError where
+    the recipe keeps blocks of a `start` that is not there.
     """
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(seed % SEEDS)

@@ -173,12 +173,8 @@ def create(
     Raises ConfigError, FileExistsError.
     """
     wanted = load(recipe)
-    if not wanted.phases and not init:
-        raise ConfigError("phases: nothing would be trained, and no --init names weights that are taken as they are")
-    if wanted.blend and not init:
-        raise ConfigError("blend: there is nothing to blend with; --init names the weights that the run begins from")
-    if wanted.frozen and not init:
-        raise ConfigError("frozen: there is nothing to keep; --init names the weights that the run begins from")
+    if not init:
+        _check_fresh(wanted)
     digest = "" if cines is None else hashlib.sha256(cines.read_bytes()).hexdigest()
     fit_seed = seed if fit_seed is None else fit_seed
     less = {"without_kind": without_kind, "without_vendor": without_vendor}
@@ -198,6 +194,16 @@ def create(
     # Last, so that a folder with it is whole.
     files.write_json(folder / FACTS, {**facts, "environment": environment()})
     return reopen(folder)
+
+
+def _check_fresh(recipe: Recipe) -> None:
+    """Raise ConfigError where the recipe cannot begin at fresh weights."""
+    if not recipe.phases:
+        raise ConfigError("phases: nothing would be trained, and no --init names weights that are taken as they are")
+    if recipe.blend:
+        raise ConfigError("blend: there is nothing to blend with; --init names the weights that the run begins from")
+    if recipe.frozen:
+        raise ConfigError("frozen: there is nothing to keep; --init names the weights that the run begins from")
 
 
 def reopen(folder: Path) -> Run:

@@ -20,6 +20,8 @@ from dicomqc.phantom.projection import CANVAS, Float, Points, View, mm, wander
 
 HALF: Final = CANVAS // 2
 DESCENDING: Final = BODY + mm(19.0, 42.0, 0.0)  # the axis of the descending aorta, mm; its height is any
+_ARCH_MM: Final = (95.0, 130.0)  # the height of its arch
+_ARCH_ROUND_MM: Final = 14.0
 _LUNG_PER_MM: Final = 0.0075
 _TISSUE_PER_MM: Final = 0.0085
 
@@ -79,12 +81,15 @@ def thorax(rng: np.random.Generator, view: View) -> Float:
         layer += np.float32(_log_uniform(rng, 0.1, 0.8)) * _fold(rng)
     total = enlarge(layer)
     total += _log_uniform(rng, 0.3, 1.2) * _aorta(rng, view)
-    marks = np.float32(_log_uniform(rng, 0.6, 3.0)) * lungs.vessels(rng, view)
+    in_lung = enlarge(np.clip(air * 2.5, 0.15, 1.0))
+    total += np.float32(_log_uniform(rng, 0.6, 3.0)) * lungs.vessels(rng, view) * in_lung
     if rng.random() < 0.6:
-        marks += np.float32(_log_uniform(rng, 0.25, 1.0)) * lungs.airways(rng, view)
-    total += marks * enlarge(np.clip(air * 2.5, 0.15, 1.0))
-    bony = np.float32(_log_uniform(rng, 0.08, 0.7)) * bones.ribs(rng, view)
-    bony += np.float32(_log_uniform(rng, 0.2, 0.9)) * bones.spine(rng, view)
+        walls, gas = lungs.airways(rng, view)
+        # Walls show in the lung; the gas within shows where tissue is around it.
+        total += np.float32(_log_uniform(rng, 0.25, 1.0)) * (walls * in_lung - gas * (1.0 - in_lung))
+    column = bones.column(rng)
+    bony = np.float32(_log_uniform(rng, 0.08, 0.7)) * bones.ribs(rng, view, column)
+    bony += np.float32(_log_uniform(rng, 0.2, 0.9)) * bones.spine(rng, view, column)
     if rng.random() < 0.12:
         bony += np.float32(_log_uniform(rng, 0.05, 0.25)) * bones.scapula(rng, view)
     uneven = np.clip(1.0 + np.float32(0.13) * cloud(rng, 9) + np.float32(0.05) * cloud(rng, 70), 0.2, 2.0)
@@ -122,13 +127,15 @@ def _fold(rng: np.random.Generator) -> Float:
 
 def _aorta(rng: np.random.Generator, view: View) -> Float:
     """The descending aorta beside the spine with its sharp edge against the lung, nepers, float32 [CANVAS,CANVAS]."""
-    levels = np.linspace(150.0, -190.0, 12)
-    points = DESCENDING + np.stack([rng.uniform(-5, 5) + wander(rng, 12, 5.0, 2), wander(rng, 12, 5.0, 2), levels], axis=1)
-    course = view.project(points)
-    rows = np.arange(CANVAS, dtype=np.float32)[:, None]
-    middle = np.interp(rows[:, 0], course[:, 1], course[:, 0]).astype(np.float32)[:, None]
-    radius = np.float32(rng.uniform(11.0, 15.0))
-    beside = (np.arange(CANVAS, dtype=np.float32) - middle) * np.float32(view.mm_per_pixel * 0.93)
+    levels = np.linspace(rng.uniform(*_ARCH_MM), -190.0, 12)
+    # It hardly leaves its axis, on which catheters and injected aortas lie.
+    course = view.project(DESCENDING + np.stack([wander(rng, 12, 1.2, 2), wander(rng, 12, 1.2, 2), levels], axis=1))
+    rows = np.arange(CANVAS, dtype=np.float32)
+    middle = np.interp(rows, course[:, 1], course[:, 0]).astype(np.float32)[:, None]
+    size = view.mm_per_pixel * 0.93
+    below = (rows - course[0, 1]) * size / _ARCH_ROUND_MM  # the arch's top, which is round
+    radius = (rng.uniform(11.0, 15.0) * np.sqrt(1.0 - np.clip(1.0 - below, 0.0, 1.0) ** 2)).astype(np.float32)[:, None]
+    beside = (rows - middle) * np.float32(size)
     chord = 2.0 * np.sqrt(np.clip(radius**2 - beside**2, 0.0, None))
     return np.asarray(chord * np.float32(_TISSUE_PER_MM), dtype=np.float32)
 

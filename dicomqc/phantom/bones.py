@@ -18,6 +18,9 @@ BODY: Final = mm(-25.0, 35.0, 0.0)  # the thorax's axis, seen from the middle of
 _CORTEX_PER_MM: Final = 0.055  # nepers
 _SPONGY_PER_MM: Final = 0.011
 _SPINE_BACK_MM: Final = 58.0
+_DEEPEST_MM: Final = 20.0  # the level at which the column lies farthest back
+_WAVE_MM: Final = 70.0  # of its bend, a turn's 2 pi
+_LOWEST_RIB_MM: Final = -150.0
 _SUBPIXEL: Final = 4
 _KNOTS: Final = 28  # of a rib
 _TURN: Final = 14  # the knot where a rib turns to the front
@@ -33,6 +36,22 @@ _CELLS: Final = (1, 4)  # pixels to a cell of what makes edges and of what does 
 
 Shell = tuple[Points, Points, Points]  # points and normals [N,3], what each point is worth [N] in neper mm²
 Cloud = tuple[Float, Float]  # points [N,3] in mm around the middle of a vertebra, what each is worth [N] in neper mm²
+
+
+class Column(NamedTuple):
+    """The `levels` [K] of the vertebrae's middles in mm, half of one's height, and how the column leans, bends and bows."""
+
+    levels: Points
+    half_mm: float
+    lean: float
+    bend: float
+    bow: float
+
+    def middles(self, levels: Points) -> Points:
+        """The column's axis [K,3] in mm at `levels` [K]."""
+        across = self.lean * levels + self.bend * np.sin(levels / _WAVE_MM)
+        back = _SPINE_BACK_MM - self.bow * (levels - _DEEPEST_MM) ** 2 / 2.0
+        return np.asarray(BODY + np.stack([across, back, levels], axis=1), dtype=np.float64)
 
 
 class _Vertebra(NamedTuple):
@@ -53,16 +72,22 @@ def line(page: NDArray[np.uint8], courses: Points, value: float, width_px: float
     )
 
 
-def spine(rng: np.random.Generator, view: View) -> Float:
-    """Vertebrae on a bent column with their discs, nepers, float32 [CANVAS,CANVAS]."""
+def column(rng: np.random.Generator) -> Column:
+    """Where the vertebrae lie, drawn once for the spine and the ribs."""
     half_mm = rng.uniform(9.5, 11.5)
-    model = _vertebra(rng, rng.uniform(13.5, 17.5), rng.uniform(12.0, 15.0), half_mm)
-    placed: list[list[tuple[NDArray[np.int64], Float]]] = [[] for _ in _CELLS]
     pitch = 2.0 * half_mm + rng.uniform(3.0, 6.0)
     lean, bend, bow = rng.normal(0, 0.04), rng.normal(0, 4.0), rng.uniform(0.0, 1.0 / 450.0)
-    for level in np.arange(-190.0, 190.0, pitch) + rng.uniform(0, pitch):
-        middle = BODY + mm(lean * level + bend * np.sin(level / 70.0), _SPINE_BACK_MM - bow * (level - 20.0) ** 2 / 2.0, level)
-        turn = _turned(rng.normal(0, 0.025, 3) + mm(bow * (level - 20.0), lean + bend / 70.0 * np.cos(level / 70.0), 0.0))
+    levels = np.arange(-190.0, 190.0, pitch) + rng.uniform(0, pitch)
+    return Column(levels=levels, half_mm=half_mm, lean=lean, bend=bend, bow=bow)
+
+
+def spine(rng: np.random.Generator, view: View, at: Column) -> Float:
+    """Vertebrae on a bent column with their discs, nepers, float32 [CANVAS,CANVAS]."""
+    model = _vertebra(rng, rng.uniform(13.5, 17.5), rng.uniform(12.0, 15.0), at.half_mm)
+    placed: list[list[tuple[NDArray[np.int64], Float]]] = [[] for _ in _CELLS]
+    for level, middle in zip(at.levels, at.middles(at.levels), strict=True):
+        slope = mm(at.bow * (level - _DEEPEST_MM), at.lean + at.bend / _WAVE_MM * np.cos(level / _WAVE_MM), 0.0)
+        turn = _turned(rng.normal(0, 0.025, 3) + slope)
         size, dense = rng.normal(1.0 - level / 1500.0, 0.025), rng.normal(1.0, 0.08)
         for cloud, found, cell in zip(_parted(model, turn.T @ view.ray(middle)), placed, _CELLS, strict=True):
             found.append(_cells(view, (cloud[0], cloud[1] * np.float32(dense)), middle, size * turn, cell))
@@ -196,16 +221,17 @@ def _tube(start: Points, end: Points, first: tuple[float, float], last: tuple[fl
     return start + np.outer(along, way) + np.outer(sizes[0], across) + np.outer(sizes[1], up), normals, worth
 
 
-def ribs(rng: np.random.Generator, view: View) -> Float:
+def ribs(rng: np.random.Generator, view: View, at: Column) -> Float:
     """Ribs from the spine around to the front, and the sternum, with dense edges; nepers, float32 [CANVAS,CANVAS]."""
-    slope, pitch, tall = rng.uniform(50, 95), rng.uniform(24.0, 29.0), rng.uniform(4.2, 6.0)
-    levels = np.arange(-150.0, 200.0, pitch) + rng.uniform(0, pitch)
+    slope, tall = rng.uniform(50, 95), rng.uniform(4.2, 6.0)
+    # A rib joins at its vertebra's upper edge.
+    joints = at.middles(at.levels[at.levels > _LOWEST_RIB_MM] + at.half_mm)
     pages = np.zeros((4, CANVAS, CANVAS), np.uint8)
     for side in (0, 1):
-        middle, reach = _ribbons(view, _courses(rng, 2.0 * side - 1.0, levels, slope), (tall, 3.5), mm(0, 0, 1))
+        middle, reach = _ribbons(view, _courses(rng, 2.0 * side - 1.0, joints, slope), (tall, 3.5), mm(0, 0, 1))
         # The neck is thin, and the front end passes into cartilage.
         reach *= np.interp(np.arange(_KNOTS), [0, 4, _KNOTS - 4, _KNOTS - 1], [0.55, 1.0, 1.0, 0.35])[:, None]
-        for number, dense in enumerate(rng.uniform(0.6, 1.0, len(levels))):
+        for number, dense in enumerate(rng.uniform(0.6, 1.0, len(joints))):
             _fill(pages[side], middle[number, : _TURN + 1], reach[number, : _TURN + 1], dense)
             # Both parts cover the pixels of the cut.
             start = middle[number, _TURN:].copy()
@@ -219,16 +245,16 @@ def ribs(rng: np.random.Generator, view: View) -> Float:
     return np.asarray(cv2.GaussianBlur(total + pages[0], (0, 0), 0.7) / np.float32(900.0), dtype=np.float32)
 
 
-def _courses(rng: np.random.Generator, side: float, levels: Points, slope: float) -> Points:
-    """The ribs' courses [K,_KNOTS,3] from the joint at the spine to the cartilage, sloping down."""
+def _courses(rng: np.random.Generator, side: float, joints: Points, slope: float) -> Points:
+    """The ribs' courses [K,_KNOTS,3] from their `joints` [K,3] on the column to the cartilage, sloping down."""
     knots = np.array(
-        [[15, 68, 0], [28, 84, 5], [62, 98, -4], [108, 76, -24], [131, 22, -52], [116, -42, -84], [74, -78, -96]], float
+        [[15, 10, 0], [28, 26, 5], [62, 40, -4], [108, 18, -24], [131, -36, -52], [116, -100, -84], [74, -136, -96]], float
     )
+    levels = joints[:, 2] - BODY[2]
     wide = 1.0 - 0.0011 * np.clip(levels - 20.0, 0.0, None) - 0.0006 * np.clip(-20.0 - levels, 0.0, None)
     steep = slope / 75.0 * rng.normal(1.0, 0.05, len(levels))
     size = np.stack([side * wide, wide, steep], axis=1)
-    places = BODY + np.outer(levels, mm(0, 0, 1))
-    return np.asarray(places[:, None] + size[:, None] * smooth(knots, _KNOTS), dtype=np.float64)
+    return np.asarray(joints[:, None] + size[:, None] * smooth(knots, _KNOTS), dtype=np.float64)
 
 
 def scapula(rng: np.random.Generator, view: View) -> Float:

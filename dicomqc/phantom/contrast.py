@@ -69,7 +69,9 @@ class Cloud:
         if self.texture is None:
             return np.asarray(depth * np.float32(level), dtype=np.float32)
         x, y = (int(abs(v * (time_s - self.bolus.start_s))) % _CELLS for v in self.drift)
-        return np.asarray(cv2.multiply(depth, self.texture[y : y + _CELLS, x : x + _CELLS], scale=level), dtype=np.float32)
+        # Nothing in the body is less diluted than what is injected.
+        mixed = np.minimum(self.texture[y : y + _CELLS, x : x + _CELLS] * np.float32(level), np.float32(1.0))
+        return np.asarray(depth * mixed, dtype=np.float32)
 
 
 def mixing(rng: np.random.Generator, contrast: float) -> Float:

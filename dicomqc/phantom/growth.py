@@ -12,7 +12,7 @@ from dicomqc.phantom.projection import Points, smooth, wander
 from dicomqc.phantom.tortuosity import Habit, sway, uneven
 
 _STEP_MM: Final = 1.2
-_THINNEST_MM: Final = 0.4
+THINNEST_MM: Final = 0.4
 _BEND_STEPS: Final = 9  # over which a branch keeps turning one way
 _BEND: Final = 0.06  # radians a step
 _TO_AIM: Final = 0.047  # of the way a step
@@ -70,7 +70,7 @@ def winding(rng: np.random.Generator, heart: Heart, points: Points, diameter: Po
 
 
 def roughened(rng: np.random.Generator, branches: Sequence[Branch], habit: Habit) -> list[Branch]:
-    """The branches with calibres as uneven as this patient's."""
+    """The branches with calibres as uneven as this run's."""
     return [
         replace(b, diameter=uneven(rng, b.distance, b.diameter, habit)) if b.diameter[0] >= _EVEN_BELOW_MM else b
         for b in branches
@@ -126,7 +126,6 @@ def offshoot(
     habit: Habit,
     aim: float | None = None,
     r: float = 1.03,
-    family: int | None = None,
 ) -> Branch:
     """A branch that leaves `parent` at point `index`, turned by `turn` radians, `size` mm wide at its root.
 
@@ -140,7 +139,7 @@ def offshoot(
     window = np.ones(_BEND_STEPS) / np.sqrt(_BEND_STEPS)
     bends = np.convolve(rng.normal(0.0, _BEND, count + _BEND_STEPS - 1), window, "valid")
     wall = _walk(heart, parent.wall[index], heading, bends, aim=aim, r=r)
-    end = max(_THINNEST_MM, size * rng.uniform(0.3, 0.5))
+    end = min(size, max(THINNEST_MM, size * rng.uniform(0.3, 0.5)))
     diameter = size + (end - size) * np.linspace(0.0, 1.0, count) ** 0.9
     points = winding(rng, heart, heart.place(wall), diameter, habit)
     points += parent.points[index] - points[0]
@@ -149,8 +148,7 @@ def offshoot(
         wall=wall,
         diameter=diameter,
         distance=lengths(points, float(parent.distance[index])),
-        family=parent.family if family is None else family,
-        root_of_family=family is not None,
+        family=parent.family,
         collateral=parent.collateral,
     )
 
@@ -185,7 +183,7 @@ def twigs(rng: np.random.Generator, heart: Heart, parents: Sequence[Branch], exp
                 index = int(rng.uniform(*along) * (len(parent.points) - 1))
                 share = rng.uniform(0.35, 0.75)
                 size = float(parent.diameter[index]) * share * (1.0 - share**exponent) ** (0.5 / exponent)
-                if size < _THINNEST_MM + 0.05:
+                if size < THINNEST_MM + 0.05:
                     continue
                 side, turn = float(rng.choice([-1.0, 1.0])), np.radians(rng.uniform(20, 70))
                 far = min(rng.uniform(*reach) * size**0.8, _LONGEST_MM)

@@ -156,14 +156,13 @@ def _reflux(
         streaming=max(given.streaming, 0.4),
         reach_mm=NO_REACH_MM,
     )
-    # Nothing in the body is less diluted than what is injected, at the beat's height neither.
     stream = replace(pool, strength=min(given.strength * streaks, 1.0 / (1.0 + _SPURTS)), rise_s=0.15, washout_s=0.2)
     ride = _ride(plan, view, heart, at.ostium)
     texture, drift = contrast.mixing(rng, swirl), (rng.uniform(10, 60), rng.uniform(10, 60))
-    return [
-        Cloud(depth=reflux.cups(rng, view, at), bolus=pool, ejects=washed, texture=texture, drift=drift, ride=ride),
-        Cloud(depth=reflux.streams(rng, view, at), bolus=stream, ejects=-_SPURTS, texture=texture, drift=drift, ride=ride),
-    ]
+    cup = Cloud(depth=reflux.cups(rng, view, at), bolus=pool, ejects=washed, texture=texture, drift=drift, ride=ride)
+    streams = Cloud(depth=reflux.streams(rng, view, at), bolus=stream, ejects=-_SPURTS, texture=texture, drift=drift, ride=ride)
+    # A graft does not leave a sinus.
+    return [streams] if plan.kind is Kind.GRAFT else [cup, streams]
 
 
 def _ride(plan: CinePlan, view: View, heart: Heart, ostium: Points) -> tuple[float, float]:

@@ -6,12 +6,13 @@ from typing import Final
 import numpy as np
 
 from dicomqc.phantom.growth import Branch
-from dicomqc.phantom.heart import Heart
+from dicomqc.phantom.heart import Heart, unit
 from dicomqc.phantom.motion import Motion
 from dicomqc.phantom.projection import Points, mm, smooth, wander
 from dicomqc.phantom.tubes import Strand
 
 _POINTS: Final = 90
+_JOINED_MM: Final = 1.0
 # Where a catheter's curve is bent, by shape, from the tip upwards, mm: (across, back, up).
 _SHAPES: Final = {
     "judkins_left": ((-9, 2, 1), (-26, 6, 12), (-22, 10, 42)),
@@ -55,17 +56,15 @@ def pigtail(course: Points) -> Points:
     return np.vstack([course, course[-1] + ring])
 
 
-def catheter(
-    rng: np.random.Generator, heart: Heart, motion: Motion, course: Points, npm: float, *, moves: float = 1.0
-) -> list[Strand]:
-    """A 4 to 7 French tube with denser walls whose lumen fills with the injection.
+def catheter(rng: np.random.Generator, heart: Heart, motion: Motion, course: Points, npm: float) -> list[Strand]:
+    """A 4 to 7 French tube with denser walls whose lumen fills with the injection; its tip follows the ostium.
 
-    `npm` is what a millimetre of contrast attenuates, nepers; the tip follows the ostium by `moves`.
+    `npm` is what a millimetre of contrast attenuates, nepers.
     """
     count = len(course)
     width = float(rng.choice([1.35, 1.67, 2.0, 2.33], p=[0.1, 0.3, 0.5, 0.1]))
     dense = rng.uniform(0.16, 0.42) / npm
-    shift = motion.shift(heart, course) * (np.linspace(0.0, 1.0, count)[:, None] ** 2 * moves)
+    shift = motion.shift(heart, course) * np.linspace(0.0, 1.0, count)[:, None] ** 2
     wall = Strand(
         points=course,
         shift=shift,
@@ -91,20 +90,42 @@ def lumen(strands: list[Strand]) -> Strand:
     """The inside of a catheter, which the contrast medium fills before the vessels."""
     wall = strands[0]
     half = wall.width * 0.6
-    back = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(wall.points[::-1], axis=0), axis=1))])[::-1]
-    # The medium reaches the tip just before the ostium: a fast stream, so that the whole lumen fills within a frame.
-    way = np.clip(20.0 - back * 0.1, 0.0, None)
+    # A fast stream: the whole of it fills within a frame, when the ostium does.
+    way = np.zeros(len(half))
     return Strand(points=wall.points, shift=wall.shift, width=half, depth=half * 0.9, way=way, page=1)
 
 
+def wire_in_vessels(rng: np.random.Generator, tip: Points, branches: Sequence[Branch]) -> Points:
+    """The way [N,3] in mm of a wire from the catheter's `tip` [3] down the first branch and one that goes on at its end."""
+    first = branches[0]
+    joined = [b for b in branches[1:] if np.linalg.norm(b.points[0] - first.points[-1]) < _JOINED_MM and not b.collateral]
+    far = rng.uniform(0.6, 0.95)
+    ways = [first.points]
+    if joined:
+        second = joined[int(rng.integers(len(joined)))]
+        ways.append(second.points[1 : max(int(len(second.points) * far), 4)])
+    gap = float(np.linalg.norm(tip - first.points[0]))
+    if gap > _JOINED_MM:
+        ways.insert(0, np.linspace(tip, first.points[0], 2 + int(gap))[:-1])
+    return np.vstack(ways)
+
+
+def free_wire(rng: np.random.Generator, course: Points) -> Points:
+    """The way [N,3] in mm of a wire that stands out of a catheter's end with its J, where that is in no vessel's mouth."""
+    ahead = unit(course[-1] - course[-3])
+    aside = unit(np.cross(ahead, rng.normal(0.0, 1.0, 3)))
+    straight = np.linspace(0.0, rng.uniform(8.0, 45.0), 24)[:, None]
+    angle = np.linspace(0.0, rng.uniform(0.9, 1.4) * np.pi, 14)[1:, None]
+    hook = 3.0 * (np.sin(angle) * ahead + (1.0 - np.cos(angle)) * aside)
+    shaft = course[-1] + straight * ahead + straight**2 * rng.normal(0.0, 0.004) * aside
+    return np.vstack([shaft, shaft[-1] + hook])
+
+
 def guide_wire(
-    rng: np.random.Generator, heart: Heart, motion: Motion, branches: Sequence[Branch], npm: float, *, treated: bool
+    rng: np.random.Generator, heart: Heart, motion: Motion, way: Points, npm: float, *, treated: bool
 ) -> list[Strand]:
-    """A 0.36 mm wire down the first branch and one of the next two, its last 2 cm denser; `treated` adds balloon markers."""
-    first, second = branches[0], branches[min(int(rng.integers(1, 3)), len(branches) - 1)]
-    near = int(np.argmin(np.linalg.norm(first.points - second.points[0], axis=1))) + 1
-    points = np.vstack([first.points[:near], second.points[: max(int(len(second.points) * 0.85), 4)]])
-    points = points + np.stack([wander(rng, len(points), 0.25) for _ in range(3)], axis=1)
+    """A 0.36 mm wire on its `way` [N,3] in mm, its last 2 cm denser; `treated` adds balloon markers."""
+    points = way + np.stack([wander(rng, len(way), 0.25) for _ in range(3)], axis=1)
     shift = motion.shift(heart, points)
     depth = np.full(len(points), rng.uniform(0.08, 0.25) / npm)
     width = np.full(len(points), 0.36)

@@ -95,8 +95,8 @@ def vessels(rng: np.random.Generator, view: View) -> Float:
     return np.asarray(cv2.GaussianBlur(total, (0, 0), 0.6), dtype=np.float32)
 
 
-def airways(rng: np.random.Generator, view: View) -> Float:
-    """The main bronchi and what leaves them near the hilum: open within (negative), with thin walls."""
+def airways(rng: np.random.Generator, view: View) -> tuple[Float, Float]:
+    """Trachea, main bronchi and what leaves them near the hilum: their thin walls, and what their gas takes from tissue."""
     wall, lumen = np.zeros((CANVAS, CANVAS), np.uint8), np.zeros((CANVAS, CANVAS), np.uint8)
     carina = BODY + mm(4.0, 14.0, rng.uniform(58.0, 70.0))
     ways = [smooth(np.stack([carina, (carina + hilum(s)) / 2 + rng.normal(0, 3.0, 3), hilum(s)]), 9) for s in (-1.0, 1.0)]
@@ -104,11 +104,13 @@ def airways(rng: np.random.Generator, view: View) -> Float:
     spots, diameter, _ = _shown(view, grow(rng, int(rng.integers(6, 10)), rng.uniform(6.0, 8.0), 3.0))
     tubes = [(view.project(way), wide) for way, wide in zip(ways, rng.uniform((9, 9, 14), (13, 13, 18)), strict=True)]
     tubes += list(zip(spots, diameter, strict=True))
+    # Thin ones first, so that none crosses out a wide one.
+    tubes.sort(key=lambda tube: float(tube[1]))
     for course, wide in tubes:
         line(wall, course, 255.0, (wide + 1.6) / view.mm_per_pixel)
     for course, wide in tubes:
         line(wall, course, 0.0, wide / view.mm_per_pixel)
         for share, value in ((1.0, 0.7), (0.65, 1.0)):
             line(lumen, course, min(14.0 * wide, 255.0) * value, share * wide / view.mm_per_pixel)
-    both = np.float32(0.05 / 255.0) * wall.astype(np.float32) - np.float32(0.12 / 255.0) * lumen.astype(np.float32)
-    return np.asarray(cv2.GaussianBlur(both, (0, 0), 0.9), dtype=np.float32)
+    walls, gas = (cv2.GaussianBlur(page, (0, 0), 0.9).astype(np.float32) / np.float32(255.0) for page in (wall, lumen))
+    return walls * np.float32(0.05), gas * np.float32(0.12)

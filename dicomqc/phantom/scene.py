@@ -21,6 +21,7 @@ _PIGTAIL: Final = 0.85
 _STENTED: Final = 0.15
 # As often in a good run as in an intervention's partial recording: a wire must not tell the label of one that has no twin.
 _WIRED: Final = 0.3
+_NOT_ENGAGED: Final = frozenset({Kind.AORTOGRAM, Kind.VENTRICULOGRAM, Kind.CATHETER_CHECK})
 _FEWEST: Final = 3  # points that make no part of a vessel
 _LEAST_MM: Final = 1.0  # the calibre above which a vessel counts as part of the tree that should be seen
 
@@ -112,7 +113,7 @@ def _limb(plan: CinePlan) -> tuple[Float, Float, Float]:
 
 
 def _counted(native: Sequence[Branch]) -> list[Branch]:
-    """The parts of the native tree that are wider than 1 mm."""
+    """The parts of the native tree wider than 1 mm, but for collaterals and bits of three points."""
     kept: list[Branch] = []
     for branch in native:
         wide = (branch.diameter >= _LEAST_MM) & (not branch.collateral)
@@ -171,15 +172,14 @@ def _instruments(
     shape, from_arm = instruments.shape_for(rng, plan.side), bool(rng.random() < 0.5)
     tip = _tip(plan, cause, heart, native)
     course = instruments.catheter_course(rng, tip, shape, descending, from_arm=from_arm)
-    # Most large injections are made through a pigtail, some by hand through whatever lies there.
-    if plan.kind in (Kind.AORTOGRAM, Kind.VENTRICULOGRAM) and cause.random() < _PIGTAIL:
+    wired = rng.random() < _WIRED
+    # Most large injections are made through a pigtail, which a wire in it straightens, some through whatever lies there.
+    if plan.kind in (Kind.AORTOGRAM, Kind.VENTRICULOGRAM) and cause.random() < _PIGTAIL and not wired:
         course = instruments.pigtail(course)
     strands = instruments.catheter(rng, heart, moves, course, npm)
     present = []
-    wired = rng.random() < _WIRED
-    treated = rng.random() < 0.5
     if wired:
-        strands += instruments.guide_wire(rng, heart, moves, native, npm, treated=treated)
+        strands += _guide_wire(plan, heart, moves, native, course, npm)
         present.append("guide wire")
     if rng.random() < 0.12:
         strands += instruments.pacing_lead(rng, heart, moves, npm)
@@ -188,6 +188,19 @@ def _instruments(
         strands += instruments.stents(rng, heart, moves, native, npm)
         present.append("stent")
     return strands, present
+
+
+def _guide_wire(
+    plan: CinePlan, heart: Heart, moves: Motion, native: Sequence[Branch], course: Points, npm: float
+) -> list[Strand]:
+    """A wire in the vessel at whose mouth the catheter's `course` [N,3] ends, or one that stands out of it."""
+    # Its own draws, so that twins whose wires lie elsewhere share all other devices.
+    rng = plan.rng(Stream.DEVICES, 2)
+    if plan.kind in _NOT_ENGAGED:
+        return instruments.guide_wire(rng, heart, moves, instruments.free_wire(rng, course), npm, treated=False)
+    vessels = tree.graft(plan.rng(Stream.CAUSE, 1), heart) if plan.kind is Kind.GRAFT else native
+    way = instruments.wire_in_vessels(rng, course[-1], vessels)
+    return instruments.guide_wire(rng, heart, moves, way, npm, treated=bool(rng.random() < 0.5))
 
 
 def _tip(plan: CinePlan, rng: np.random.Generator, heart: Heart, native: Sequence[Branch]) -> Points:

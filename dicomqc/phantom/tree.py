@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from dicomqc.phantom.growth import Branch, calibres, course, offshoot, roughened, twigs
+from dicomqc.phantom.growth import THINNEST_MM, Branch, calibres, course, lengths, offshoot, roughened, twigs
 from dicomqc.phantom.heart import Heart
 from dicomqc.phantom.projection import Points, mm, smooth
 from dicomqc.phantom.tortuosity import Habit, habit
@@ -95,9 +95,9 @@ def _spread(
         aim = None if side.aim_deg is None else np.radians(side.aim_deg) * mirror
         size = float(parent.diameter[max(index - 1, 0)]) * share
         length = rng.uniform(*side.length_mm)
-        made.append(
-            offshoot(rng, heart, parent, index, turn=turn, length_mm=length, size=size, habit=own, aim=aim, r=side.depth)
-        )
+        branch = offshoot(rng, heart, parent, index, turn=turn, length_mm=length, size=size, habit=own, aim=aim, r=side.depth)
+        if size >= THINNEST_MM:
+            made.append(branch)
     return made
 
 
@@ -229,7 +229,7 @@ def graft(rng: np.random.Generator, heart: Heart) -> list[Branch]:
     points: Points = smooth(np.array(way), 110)
     for axis in range(3):
         points[:, axis] += rng.normal(0, 0.8) * np.sin(np.linspace(0, rng.uniform(6, 20), 110))
-    run = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    run = lengths(points, 0.0)
     wall = np.repeat([[landing, phi, 1.05]], 110, axis=0)
     body = Branch(points=points, wall=wall, diameter=np.full(110, size), distance=run, family=1)
     down = [(landing, phi, 1.05), (landing + 0.15, phi + rng.normal(0, 0.06), 1.05), (0.97, phi, 1.0)]

@@ -200,6 +200,7 @@ _MORE = {"replay": 0.15, "blank": 0.04, "kind_loss": 0.3, "sight_loss": 2.0, "va
         (_MORE, "replay 0.15, blank 0.04, kind_loss 0.3, sight_loss 2, augment local 0.5, no best epoch by validation is kept"),
         ({"ema": 0.9, "reestimate_clips": 8}, "ema 0.9"),
         ({"calibrate": True}, "calibrate 1"),
+        ({"frozen": 2}, "frozen 2"),
         ({"step_epochs": 10}, "another schedule than the paper's"),
         ({"unseen_patients": _UNSEEN - 1}, f"{_UNSEEN - 1} unseen patients instead of the plan's {_UNSEEN}"),
         ({"unseen_patients": 1}, f"1 unseen patient instead of the plan's {_UNSEEN}"),

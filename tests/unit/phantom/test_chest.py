@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import pytest
 
-from dicomqc.phantom import anatomy, bones, lungs
+from dicomqc.phantom import anatomy, bones, instruments, lungs
 from dicomqc.phantom.projection import CANVAS, Float, View, mm
 from tests.support.phantom_parts import VIEW
 
@@ -21,6 +21,14 @@ def _rng(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+def _spine(rng: np.random.Generator, view: View) -> Float:
+    return bones.spine(rng, view, bones.column(rng))
+
+
+def _ribs(rng: np.random.Generator, view: View) -> Float:
+    return bones.ribs(rng, view, bones.column(rng))
+
+
 def _centred(view: View) -> View:
     """The same view with the middle of the spine in the middle of the canvas."""
     spot = view.project((bones.BODY + mm(0.0, bones._SPINE_BACK_MM, 0.0))[None])[0]
@@ -28,7 +36,7 @@ def _centred(view: View) -> View:
 
 
 @pytest.mark.parametrize("view", _VIEWS)
-@pytest.mark.parametrize("part", [bones.spine, bones.ribs, lungs.vessels, bones.scapula])
+@pytest.mark.parametrize("part", [_spine, _ribs, lungs.vessels, bones.scapula])
 def test_every_part_is_a_shadow_that_its_seed_decides(part, view: View) -> None:  # type: ignore[no-untyped-def]
     view = replace(view, mm_per_pixel=0.8)
     layer = part(_rng(1), view)
@@ -43,7 +51,7 @@ def test_every_part_is_a_shadow_that_its_seed_decides(part, view: View) -> None:
 @pytest.mark.parametrize("view", _VIEWS)
 def test_the_spine_lies_where_the_view_puts_it(view: View) -> None:
     for seed in range(3):
-        shadow = bones.spine(_rng(seed), _centred(view)).sum(axis=0)
+        shadow = _spine(_rng(seed), _centred(view)).sum(axis=0)
         middle = float((np.arange(CANVAS) * shadow).sum() / shadow.sum())
         # From an oblique view the processes lie to one side of the bodies.
         assert abs(middle - CANVAS / 2) < 25.0 / view.mm_per_pixel
@@ -53,7 +61,7 @@ def test_the_spine_lies_where_the_view_puts_it(view: View) -> None:
 
 def test_processes_stick_out_behind_the_bodies_in_a_view_from_the_side() -> None:
     def lopsided(view: View) -> float:
-        shadow = bones.spine(_rng(4), _centred(view)).sum(axis=0)
+        shadow = _spine(_rng(4), _centred(view)).sum(axis=0)
         far = round(26.0 / view.mm_per_pixel)
         return float(shadow[CANVAS // 2 + far :].sum() - shadow[: CANVAS // 2 - far].sum()) / float(shadow.sum())
 
@@ -69,8 +77,8 @@ def _ripple(layer: Float) -> float:
 
 
 def test_end_plates_are_crisp_lines_where_they_are_seen_edge_on_and_fade_with_the_tilt() -> None:
-    edge_on = [_ripple(bones.spine(_rng(seed), _centred(VIEW))) for seed in range(4)]
-    tilted = [_ripple(bones.spine(_rng(seed), _centred(replace(VIEW, secondary_deg=35.0)))) for seed in range(4)]
+    edge_on = [_ripple(_spine(_rng(seed), _centred(VIEW))) for seed in range(4)]
+    tilted = [_ripple(_spine(_rng(seed), _centred(replace(VIEW, secondary_deg=35.0)))) for seed in range(4)]
     assert min(edge_on) > 0.2
     assert np.median(edge_on) > 2.0 * np.median(tilted)
 
@@ -102,7 +110,7 @@ def test_a_ray_runs_from_a_point_to_the_source_so_that_all_of_it_falls_on_one_pi
 
 def test_bones_grow_with_magnification() -> None:
     def width(mm_per_pixel: float) -> int:
-        shadow = bones.spine(_rng(3), _centred(replace(VIEW, mm_per_pixel=mm_per_pixel))).mean(axis=0)
+        shadow = _spine(_rng(3), _centred(replace(VIEW, mm_per_pixel=mm_per_pixel))).mean(axis=0)
         return int((shadow > 0.5 * shadow.max()).sum())
 
     assert width(0.25) == pytest.approx(2.0 * width(0.5), rel=0.2)
@@ -139,12 +147,41 @@ def test_a_lung_tree_tapers_outward_from_both_hila() -> None:
     assert 0.2 < float((every % 2).mean()) < 0.8
 
 
-def test_airways_are_open_within_thin_walls() -> None:
+def test_airways_hold_gas_within_thin_walls_and_none_crosses_out_a_wider_one() -> None:
     view = replace(VIEW, offset=(0.0, 150.0))
-    layer = lungs.airways(_rng(1), view)
-    assert float(layer.min()) < -0.03
-    assert float(layer.max()) > 0.01
-    assert float((layer < -0.01).sum()) > float((layer > 0.01).sum())
+    walls, gas = lungs.airways(_rng(1), view)
+    assert 0.0 <= float(walls.min()) < 0.01 < float(walls.max()) < 0.06
+    assert 0.05 < float(gas.max()) <= 0.12
+    assert float((gas > 0.01).sum()) > float((walls > 0.01).sum())
+    trachea = view.project(bones.BODY + np.array([[4.0, 12.0, z] for z in (90.0, 100.0, 110.0)]))
+    for seed in range(6):
+        _, gas = lungs.airways(_rng(seed), view)
+        assert all(gas[round(row), round(column)] > 0.06 for column, row in trachea)
+
+
+def test_gas_in_the_windpipe_is_seen_between_the_lungs_where_tissue_is_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    none = np.zeros((CANVAS, CANVAS), np.float32)
+    shown = 0
+    for seed in range(6):
+        monkeypatch.setattr(lungs, "airways", lambda *_: (none, none))
+        without = anatomy.thorax(_rng(seed), VIEW)
+        monkeypatch.setattr(lungs, "airways", lambda *_: (none, none + np.float32(0.1)))
+        taken = without - anatomy.thorax(_rng(seed), VIEW)
+        if taken.any():  # four of ten chests show no airways
+            shown += 1
+            assert 0.02 < float(taken.max()) < 0.1
+            assert abs(float(taken.min())) < 1e-6
+    assert shown > 1
+
+
+def test_ribs_join_the_column_at_its_vertebrae() -> None:
+    for seed in range(8):
+        column = bones.column(_rng(seed))
+        joints = column.middles(column.levels + column.half_mm)
+        courses = bones._courses(_rng(seed), 1.0, joints, 75.0)
+        assert np.abs(courses[:, 0] - joints)[:, 1:].max() < 13.0
+        assert np.allclose(courses[:, 0, 2], joints[:, 2])
+        assert (np.diff(column.levels) > 2.0 * column.half_mm + 2.9).all()
 
 
 def test_the_aorta_has_a_sharp_edge_along_the_spine() -> None:
@@ -153,6 +190,27 @@ def test_the_aorta_has_a_sharp_edge_along_the_spine() -> None:
     assert 0.15 < float(row.max()) < 0.3
     assert 20.0 < float((row > 0).sum()) * VIEW.mm_per_pixel < 34.0
     assert float(np.abs(np.diff(row)).max()) > 0.1 * float(row.max())
+
+
+def test_the_aorta_ends_above_in_its_arch() -> None:
+    view = replace(VIEW, mm_per_pixel=0.8)
+    for seed in range(6):
+        layer = anatomy._aorta(_rng(seed), view)
+        top = np.flatnonzero(layer.max(axis=1) > 0.01)[0]
+        low, high = (float(view.project(anatomy.DESCENDING[None] + [[0.0, 0.0, z]])[0, 1]) for z in anatomy._ARCH_MM)
+        assert high - 1.0 <= top <= low + 12.0
+
+
+@pytest.mark.parametrize("view", _VIEWS)
+def test_a_catheter_from_the_groin_lies_in_the_shadow_of_the_aorta(view: View) -> None:
+    view, tip = replace(view, mm_per_pixel=0.8), np.array([-10.0, 5.0, 20.0])
+    for seed in range(20):
+        layer = anatomy._aorta(_rng(seed), view)
+        course = instruments.catheter_course(_rng(seed), tip, "judkins_left", anatomy.DESCENDING, from_arm=False)
+        low = view.project(course[(course[:, 2] < tip[2] - 30.0) & (course[:, 2] > -140.0)])
+        spots = np.round(low[((low > 0) & (low < CANVAS - 1)).all(axis=1)]).astype(int)
+        assert len(spots) > 8
+        assert (layer[spots[:, 1], spots[:, 0]] > 0.0).all()
 
 
 def test_parts_of_the_chest_show_from_hardly_to_strongly() -> None:

@@ -1,6 +1,7 @@
 """Reflux into the root: a cup with a sharp lower edge that comes and goes with the beat, and streaks out of the ostium."""
 
 from dataclasses import replace
+from itertools import combinations
 from typing import Final
 
 import numpy as np
@@ -41,8 +42,9 @@ def test_a_cup_hangs_below_the_ostium_and_its_lower_edge_is_the_sharper_one() ->
 
 
 def test_no_two_cups_are_alike() -> None:
-    areas = [int((reflux.cups(np.random.default_rng(s), VIEW, _root(s)) > 1.0).sum()) for s in range(20)]
-    assert len(set(areas)) > 14
+    cups = [reflux.cups(np.random.default_rng(s), VIEW, _root(s)) for s in range(20)]
+    assert not any(np.array_equal(one, other) for one, other in combinations(cups, 2))
+    areas = [int((cup > 1.0).sum()) for cup in cups]
     assert max(areas) > 1.5 * min(areas)
 
 
@@ -69,6 +71,15 @@ def test_a_cloud_rides_with_the_beat_which_drives_it_out_or_brings_it() -> None:
     coming = replace(cloud, ejects=-0.5).at(1.0, 1.0)
     assert coming is not None
     assert coming[78, 83] == pytest.approx(15.0)
+
+
+def test_a_cloud_is_nowhere_less_diluted_than_what_is_injected_however_it_is_mixed() -> None:
+    depth = np.full((_SIZE, _SIZE), 10.0, np.float32)
+    cloud = Cloud(depth=depth, bolus=ALWAYS, ejects=-0.6, texture=contrast.mixing(np.random.default_rng(1), 0.6))
+    mixed = cloud.at(1.0, 1.0)
+    assert mixed is not None
+    assert float(mixed.max()) == pytest.approx(10.0)
+    assert float(mixed.min()) < 9.0
 
 
 def test_the_texture_of_mixing_is_about_one_and_swirled() -> None:
