@@ -26,7 +26,8 @@ _KNOTS: Final = 28  # of a rib
 _TURN: Final = 14  # the knot where a rib turns to the front
 _SPREAD: Final = (0.7548776662466927, 0.5698402909980532)  # the lattice of least gaps in two dimensions
 _THIRD: Final = 0.6180339887498949
-_POINTS_PER_MM2: Final = 4.0
+_POINTS_PER_MM2: Final = 8.0  # with fewer, dense spines look mottled
+_MODELS: Final = 2  # of a vertebra, in one column
 _EDGE_ON: Final = 0.4  # cosine of the angle between a surface's normal and the beam above which it makes no line
 _THIN: Final = 8
 _UNEVEN: Final = 0.7
@@ -83,11 +84,12 @@ def column(rng: np.random.Generator) -> Column:
 
 def spine(rng: np.random.Generator, view: View, at: Column) -> Float:
     """Vertebrae on a bent column with their discs, nepers, float32 [CANVAS,CANVAS]."""
-    model = _vertebra(rng, rng.uniform(13.5, 17.5), rng.uniform(12.0, 15.0), at.half_mm)
+    wide, deep = rng.uniform(13.5, 17.5), rng.uniform(12.0, 15.0)
+    models = [_vertebra(rng, wide, deep, at.half_mm) for _ in range(_MODELS)]
     placed: list[list[tuple[NDArray[np.int64], Float]]] = [[] for _ in _CELLS]
     for level, middle in zip(at.levels, at.middles(at.levels), strict=True):
         slope = mm(at.bow * (level - _DEEPEST_MM), at.lean + at.bend / _WAVE_MM * np.cos(level / _WAVE_MM), 0.0)
-        turn = _turned(rng.normal(0, 0.025, 3) + slope)
+        turn, model = _turned(rng.normal(0, 0.035, 3) + slope), models[int(rng.integers(_MODELS))]
         size, dense = rng.normal(1.0 - level / 1500.0, 0.025), rng.normal(1.0, 0.08)
         for cloud, found, cell in zip(_parted(model, turn.T @ view.ray(middle)), placed, _CELLS, strict=True):
             found.append(_cells(view, (cloud[0], cloud[1] * np.float32(dense)), middle, size * turn, cell))
@@ -136,7 +138,8 @@ def _vertebra(rng: np.random.Generator, wide: float, deep: float, tall: float) -
     inside *= np.sqrt(np.arange(0.5, len(inside))[:, None] * _THIRD % 1.0) * [1.0, 1.0, 0.0] + [0.0, 0.0, 1.0]
     spongy = np.full(len(inside), np.pi * wide * deep * 2.0 * tall * _SPONGY_PER_MM / len(inside))
     for side in (-1.0, 1.0):
-        root, hook = mm(side * 0.64 * wide, deep + 8.0, 0.3 * tall), mm(side * (wide + spur), deep + 19.0, 0.8 * tall)
+        root = mm(side * 0.64 * wide, deep + 8.0, 0.3 * tall)
+        hook = mm(side * (wide + spur), deep + 19.0, 0.8 * tall) + rng.normal(0.0, 1.5, 3)
         parts += [
             _tube(mm(side * 0.6 * wide, 0.7 * deep, 0.35 * tall), root, (4.2, 6.8), (2.8, 4.8), 0.45),
             _tube(root + mm(side * 2.0, 2.0, 0.0), hook, (3.5, 4.5), (4.2, 5.2), 0.4),

@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomqc.phantom.bones import line
-from dicomqc.phantom.projection import CANVAS, FRAME, MARGIN, Float, Points, View, smooth
+from dicomqc.phantom.bones import BODY, line
+from dicomqc.phantom.projection import CANVAS, FRAME, MARGIN, Float, Points, View, mm, smooth
 
 OVER: Final = 0.45
 BESIDE: Final = 0.03
+_BREASTBONE_MM: Final = -97.0  # from the thorax's axis to the back
 
 
 def _page() -> NDArray[np.uint8]:
@@ -31,7 +32,7 @@ def sternal_wires(rng: np.random.Generator, view: View) -> Float:
     page = _page()
     angle = np.linspace(0.0, 2.0 * np.pi, 20)
     for level in np.linspace(-60.0, 80.0, int(rng.integers(4, 7))):
-        middle = np.array([-25.0 + rng.normal(0, 3), -62.0, level + rng.normal(0, 4)])
+        middle = BODY + mm(rng.normal(0, 3), _BREASTBONE_MM, level + rng.normal(0, 4))
         tilt = rng.normal(0, 0.3)
         across, up = 8.0 * np.cos(angle), 3.5 * np.sin(angle) * np.cos(0.5 * angle) + 9.0 * np.cos(angle) * tilt
         loop = middle + np.stack([across, np.zeros(20), up], axis=1)

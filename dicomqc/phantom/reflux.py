@@ -27,7 +27,7 @@ def root(rng: np.random.Generator, course: Points) -> Root:
     """The root that the vessel `course` [N,3] in mm leaves."""
     away = course[0] - course[min(9, len(course) - 1)]
     flat = unit(away * np.array([1.0, 1.0, 0.3]) + mm(-1e-3, 0.0, 0.0))
-    return Root(ostium=course[0], inward=flat, radius_mm=rng.uniform(9.0, 14.0))
+    return Root(ostium=course[0], inward=flat, radius_mm=rng.uniform(9.0, 16.0))
 
 
 def cups(rng: np.random.Generator, view: View, at: Root) -> Float:

@@ -4,10 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from dicomqc.phantom import cine, cohort, injection, motion, scene, sight
+from dicomqc.phantom import anatomy, bones, cine, cohort, injection, motion, scene, sight
 from dicomqc.phantom.contrast import Bolus
 from dicomqc.phantom.plan import JPEG_BASELINE, JPEG_LOSSLESS_SV1, CinePlan, Kind, Stream
 from dicomqc.phantom.projection import CANVAS, MARGIN, View, mm
+from tests.support.phantom_parts import VIEW
 
 _SAMPLED_S = [(number - 1) / 15.0 for number in range(16, 47, 2)]
 _FLAT = {"frame_rate_hz": 15.0, "source_rate_hz": 15.0, "frames": 75, "jpeg_quality": 0}
@@ -55,6 +56,30 @@ def test_contrast_darkens_the_vessels_and_only_where_it_is_injected() -> None:
     assert len(spots) > 30
     assert np.median(darker[mask > 0]) > 8
     assert abs(np.median(darker[far])) <= 3
+
+
+def test_the_tree_lies_about_in_the_middle_of_the_picture_on_the_tables_way() -> None:
+    away = []
+    for patient in range(24):
+        plan = _plan(Kind.CORONARY, patient)
+        built = scene.build(plan)
+        spots = built.view.project(built.native.points) - CANVAS / 2
+        middle = np.percentile(spots, [3.0, 97.0], axis=0).mean(axis=0)
+        ways = np.array([built.motion.table_px(t) for t in np.linspace(0.0, plan.frames / plan.frame_rate_hz, 60)])
+        away.append(np.hypot(*(middle - ways).T).min())
+    assert np.median(away) < 40.0
+    assert max(away) < 120.0
+
+
+def test_the_chest_lies_off_the_heart_by_the_same_shift_in_every_view() -> None:
+    shift = anatomy.chest_shift(np.random.default_rng(4))
+    for primary in (-30.0, 0.0, 45.0):
+        view = replace(VIEW, primary_deg=primary)
+        # The shift of the origin stands for that of all points: a few pixels by the cone.
+        for point in (np.zeros(3), bones.BODY, bones.BODY + mm(40.0, -60.0, 70.0)):
+            there = anatomy.chest_view(view, shift).project(point[None])
+            assert np.abs(there - view.project((point + shift)[None])).max() < 14.0
+    assert np.abs(shift).max() > 3.0
 
 
 @pytest.mark.parametrize("patient", range(12))
