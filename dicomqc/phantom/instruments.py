@@ -86,9 +86,8 @@ def catheter(rng: np.random.Generator, heart: Heart, motion: Motion, course: Poi
     return [wall, inner]
 
 
-def lumen(strands: list[Strand]) -> Strand:
-    """The inside of a catheter, which the contrast medium fills before the vessels."""
-    wall = strands[0]
+def lumen(wall: Strand) -> Strand:
+    """The inside of a catheter of this `wall`, which the contrast medium fills as it fills the ostium."""
     half = wall.width * 0.6
     # A fast stream: the whole of it fills within a frame, when the ostium does.
     way = np.zeros(len(half))

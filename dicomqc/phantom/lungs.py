@@ -1,6 +1,6 @@
 """The lungs' vessels and airways as trees in the body's frame, which taper outward from the hila.
 
-Layers are attenuation in nepers, float32 [CANVAS,CANVAS], beside that of a lung without them.
+Layers are attenuation in nepers, float32 [CANVAS,CANVAS], beside that of a lung without them, or of tissue where it says so.
 """
 
 from typing import Final, NamedTuple

@@ -68,7 +68,7 @@ def build(plan: CinePlan) -> Scene:
     things, move = _instruments(plan, heart, moves, view, native, descending, npm)
     vessels = [_strand(b, moves, heart) for b in given.branches]
     if plan.kind is not Kind.PUNCTURE_SITE and things:
-        vessels.append(instruments.lumen(things[:1]))
+        vessels.append(instruments.lumen(things[0]))
     return Scene(
         view=view,
         still=layers[0] + covered,

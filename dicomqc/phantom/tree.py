@@ -96,6 +96,7 @@ def _spread(
         size = float(parent.diameter[max(index - 1, 0)]) * share
         length = rng.uniform(*side.length_mm)
         branch = offshoot(rng, heart, parent, index, turn=turn, length_mm=length, size=size, habit=own, aim=aim, r=side.depth)
+        # Drawn before it is dropped, so that the branches after it are the same.
         if size >= THINNEST_MM:
             made.append(branch)
     return made

@@ -4,10 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from dicomqc.phantom import anatomy, bones, cine, cohort, injection, motion, scene, sight
+from dicomqc.phantom import anatomy, bones, cine, cohort, injection, motion, scene, sight, tree
 from dicomqc.phantom.contrast import Bolus
+from dicomqc.phantom.growth import Branch
+from dicomqc.phantom.heart import Heart
 from dicomqc.phantom.plan import JPEG_BASELINE, JPEG_LOSSLESS_SV1, CinePlan, Kind, Stream
 from dicomqc.phantom.projection import CANVAS, MARGIN, View, mm
+from dicomqc.phantom.tubes import Strand
 from tests.support.phantom_parts import VIEW
 
 _SAMPLED_S = [(number - 1) / 15.0 for number in range(16, 47, 2)]
@@ -59,16 +62,24 @@ def test_contrast_darkens_the_vessels_and_only_where_it_is_injected() -> None:
 
 
 def test_the_tree_lies_about_in_the_middle_of_the_picture_on_the_tables_way() -> None:
-    away = []
-    for patient in range(24):
+    heart, away, along = Heart(length_mm=105.0, radius_mm=44.0), [], []
+    for patient in range(200):
         plan = _plan(Kind.CORONARY, patient)
-        built = scene.build(plan)
-        spots = built.view.project(built.native.points) - CANVAS / 2
+        moves, rng = motion.draw(plan, beating=True), np.random.default_rng(patient)
+        way = np.array(moves.table_px(plan.frames / plan.frame_rate_hz))
+        if patient > 20 and np.hypot(*way) < 50.0:
+            continue
+        native = tree.left(rng, heart)
+        spots = scene._framed(plan, native, moves, rng).project(np.vstack([b.points for b in native])) - CANVAS / 2
         middle = np.percentile(spots, [3.0, 97.0], axis=0).mean(axis=0)
-        ways = np.array([built.motion.table_px(t) for t in np.linspace(0.0, plan.frames / plan.frame_rate_hz, 60)])
-        away.append(np.hypot(*(middle - ways).T).min())
+        share = float(middle @ way / max(way @ way, 1.0))
+        away.append(float(np.hypot(*(middle - np.clip(share, 0.0, 1.0) * way))))
+        along += [share] if np.hypot(*way) >= 50.0 else []
     assert np.median(away) < 40.0
     assert max(away) < 120.0
+    # Neither where the way begins nor where it ends.
+    assert len(along) > 15
+    assert 0.3 < np.median(along) < 0.7
 
 
 def test_the_chest_lies_off_the_heart_by_the_same_shift_in_every_view() -> None:
@@ -128,9 +139,6 @@ def test_a_cone_beam_enlarges_what_lies_nearer_to_the_source() -> None:
 
 
 def test_calibres_fall_from_the_ostium_down_to_small_vessels() -> None:
-    from dicomqc.phantom import tree
-    from dicomqc.phantom.heart import Heart
-
     for seed, grow in ((1, tree.left), (2, tree.right), (3, tree.left)):
         branches = grow(np.random.default_rng(seed), Heart(length_mm=105.0, radius_mm=44.0))
         assert len(branches) > 20
@@ -141,9 +149,6 @@ def test_calibres_fall_from_the_ostium_down_to_small_vessels() -> None:
 
 
 def test_beyond_an_occlusion_nothing_is_asked_for_and_what_fills_there_fills_late() -> None:
-    from dicomqc.phantom import tree
-    from dicomqc.phantom.heart import Heart
-
     heart = Heart(length_mm=105.0, radius_mm=44.0)
     closed = collateral = 0
     for seed in range(120):
@@ -162,8 +167,6 @@ def test_beyond_an_occlusion_nothing_is_asked_for_and_what_fills_there_fills_lat
 
 
 def test_the_tree_that_must_be_seen_is_without_collaterals() -> None:
-    from dicomqc.phantom.growth import Branch
-
     line = np.stack([np.arange(20.0)] * 3, axis=1)
     vessel = Branch(points=line, wall=line, diameter=np.linspace(3.0, 0.5, 20), distance=line[:, 0], family=1)
     counted = scene._counted([vessel, replace(vessel, collateral=True)])
@@ -173,8 +176,6 @@ def test_the_tree_that_must_be_seen_is_without_collaterals() -> None:
 
 
 def test_a_plaque_of_less_than_a_millimetre_does_not_count_and_what_lies_behind_it_does() -> None:
-    from dicomqc.phantom.growth import Branch
-
     line = np.stack([np.arange(30.0)] * 3, axis=1)
     calibre = np.full(30, 2.0)
     calibre[12:15] = 0.9
@@ -203,6 +204,44 @@ def test_an_implant_hides_the_vessels_or_lies_beside_them(over: bool, low: float
         spots = np.round(built.native.view.project(built.native.points)).astype(int)
         spots = spots[((spots >= MARGIN) & (spots < CANVAS - MARGIN)).all(axis=1)]
         assert low <= (built.covers[spots[:, 1], spots[:, 0]] > 0).mean() <= high
+
+
+def _strands(plan: CinePlan, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Strand], list[Strand]]:
+    """What fills in the plan's scene, and its catheter, wires and the like."""
+    kept: list[list[Strand]] = []
+    monkeypatch.setattr(scene, "bundle", lambda strands, *_: kept.append(list(strands)))
+    scene.build.__wrapped__(plan)
+    monkeypatch.undo()
+    return kept[0], kept[1]
+
+
+@pytest.mark.parametrize("kind", [Kind.CORONARY, Kind.GRAFT, Kind.CATHETER_CHECK, Kind.AORTOGRAM, Kind.VENTRICULOGRAM])
+def test_a_guide_wire_lies_in_the_vessel_that_the_catheter_is_in_or_stands_free(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wired = [plan for plan in (_plan(kind, patient) for patient in range(16)) if "guide wire" in scene.build(plan).present]
+    assert wired
+    for plan in wired:
+        filled, (catheter, _, wire, *_) = _strands(plan, monkeypatch)
+        assert np.linalg.norm(wire.points[0] - catheter.points[-1]) < 2.0
+        long = np.linalg.norm(np.diff(wire.points, axis=0), axis=1).sum()
+        if kind in (Kind.CORONARY, Kind.GRAFT):
+            vessels = np.vstack([strand.points for strand in filled])
+            assert np.linalg.norm(vessels[:, None] - wire.points[None], axis=2).min(axis=0).max() < 3.0
+            assert long > 15.0
+        else:
+            assert 8.0 < long < 65.0
+        # A wire straightens a pigtail: the catheter is its course alone.
+        assert len(catheter.points) == 90
+
+
+def test_a_graft_has_no_sinus_that_contrast_flows_back_into() -> None:
+    clouds = {
+        kind: [len(scene.build(_plan(kind, patient)).clouds) for patient in range(12)] for kind in (Kind.CORONARY, Kind.GRAFT)
+    }
+    # The blush, and of two in three runs cup and streams; of a graft the streams alone.
+    assert set(clouds[Kind.CORONARY]) == {1, 3}
+    assert set(clouds[Kind.GRAFT]) == {1, 2}
 
 
 def test_twins_differ_by_their_cause_alone() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dicomqc.phantom import anatomy, bones, instruments, lungs
-from dicomqc.phantom.projection import CANVAS, Float, View, mm
+from dicomqc.phantom.projection import CANVAS, Float, Points, View, mm
 from tests.support.phantom_parts import VIEW
 
 _VIEWS: Final = (
@@ -153,10 +153,18 @@ def test_airways_hold_gas_within_thin_walls_and_none_crosses_out_a_wider_one() -
     assert 0.0 <= float(walls.min()) < 0.01 < float(walls.max()) < 0.06
     assert 0.05 < float(gas.max()) <= 0.12
     assert float((gas > 0.01).sum()) > float((walls > 0.01).sum())
-    trachea = view.project(bones.BODY + np.array([[4.0, 12.0, z] for z in (90.0, 100.0, 110.0)]))
-    for seed in range(6):
-        _, gas = lungs.airways(_rng(seed), view)
-        assert all(gas[round(row), round(column)] > 0.06 for column, row in trachea)
+
+
+def test_thin_airways_are_drawn_before_wide_ones_which_they_would_cross_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[float] = []
+    monkeypatch.setattr(lungs, "line", lambda _page, _course, _value, width_px: drawn.append(width_px))
+    lungs.airways(_rng(1), replace(VIEW, offset=(0.0, 150.0)))
+    # Every airway's wall first, then for each its gap in the wall and twice its gas.
+    walls = drawn[: len(drawn) // 4]
+    assert len(walls) > 10
+    assert walls == sorted(walls)
+    gaps = drawn[len(walls) :: 3]
+    assert gaps == sorted(gaps)
 
 
 def test_gas_in_the_windpipe_is_seen_between_the_lungs_where_tissue_is_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,11 +182,21 @@ def test_gas_in_the_windpipe_is_seen_between_the_lungs_where_tissue_is_around_it
     assert shown > 1
 
 
-def test_ribs_join_the_column_at_its_vertebrae() -> None:
+def test_ribs_join_the_column_at_its_vertebrae(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Points] = []
+    plain = bones._courses
+    monkeypatch.setattr(
+        bones, "_courses", lambda rng, side, joints, slope: given.append(joints) or plain(rng, side, joints, slope)
+    )
     for seed in range(8):
         column = bones.column(_rng(seed))
-        joints = column.middles(column.levels + column.half_mm)
-        courses = bones._courses(_rng(seed), 1.0, joints, 75.0)
+        bones.ribs(_rng(seed), VIEW, column)
+        joints = given.pop()
+        # At the upper edge of its vertebra, below the disc.
+        over = joints[:, None, 2] - column.levels[None]
+        assert np.abs(over - column.half_mm).min(axis=1).max() < 1e-9
+        assert len(joints) > 8
+        courses = plain(_rng(seed), 1.0, joints, 75.0)
         assert np.abs(courses[:, 0] - joints)[:, 1:].max() < 13.0
         assert np.allclose(courses[:, 0, 2], joints[:, 2])
         assert (np.diff(column.levels) > 2.0 * column.half_mm + 2.9).all()
@@ -190,6 +208,16 @@ def test_the_aorta_has_a_sharp_edge_along_the_spine() -> None:
     assert 0.15 < float(row.max()) < 0.3
     assert 20.0 < float((row > 0).sum()) * VIEW.mm_per_pixel < 34.0
     assert float(np.abs(np.diff(row)).max()) > 0.1 * float(row.max())
+
+
+def test_ribs_and_vertebrae_of_a_chest_have_one_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[bones.Column] = []
+    blank = np.zeros((CANVAS, CANVAS), np.float32)
+    for part in ("ribs", "spine"):
+        monkeypatch.setattr(bones, part, lambda _rng, _view, column: given.append(column) or blank)
+    anatomy.thorax(_rng(2), VIEW)
+    assert len(given) == 2
+    assert given[0] is given[1]
 
 
 def test_the_aorta_ends_above_in_its_arch() -> None:

@@ -1,7 +1,6 @@
 """Reflux into the root: a cup with a sharp lower edge that comes and goes with the beat, and streaks out of the ostium."""
 
 from dataclasses import replace
-from itertools import combinations
 from typing import Final
 
 import numpy as np
@@ -41,9 +40,8 @@ def test_a_cup_hangs_below_the_ostium_and_its_lower_edge_is_the_sharper_one() ->
     assert np.mean(lower) > 0.9
 
 
-def test_no_two_cups_are_alike() -> None:
+def test_cups_differ_in_size() -> None:
     cups = [reflux.cups(np.random.default_rng(s), VIEW, _root(s)) for s in range(20)]
-    assert not any(np.array_equal(one, other) for one, other in combinations(cups, 2))
     areas = [int((cup > 1.0).sum()) for cup in cups]
     assert max(areas) > 1.5 * min(areas)
 

@@ -63,7 +63,7 @@ def test_a_catheter_is_of_4_to_7_french_with_a_lumen_that_fills_when_the_ostium_
     for wall, inner in tubes:
         assert inner.width[0] < wall.width[0]
         assert inner.depth[0] <= wall.depth[0]
-        way = instruments.lumen([wall, inner]).way
+        way = instruments.lumen(wall).way
         assert way is not None
         assert (way == 0.0).all()
 
@@ -87,7 +87,8 @@ def test_a_wire_runs_from_the_catheter_down_a_main_vessel(grow) -> None:  # type
         assert _gaps(way, vessels).max() < 1.5
         ends = [i for i, b in enumerate(vessels) if np.linalg.norm(b.points - way[-1], axis=1).min() < 1e-9]
         last.add(ends[0])
-    assert len(last) >= (1 if grow is tree.graft else 2)
+    # A wire in a graft goes on in the native vessel where that begins at the graft's end, and else ends there.
+    assert len(last) >= 2
 
 
 def test_where_the_catheter_stands_off_the_wire_bridges_the_gap() -> None:
