@@ -67,7 +67,7 @@ def test_the_kind_alone_changes_no_field_of_header_or_motion() -> None:
 def test_wires_leads_and_stents_lie_in_a_run_whatever_its_kind() -> None:
     # Sternal wires are another matter: an operation is why there is a graft.
     seen = set()
-    for plan in _planned(3):
+    for plan in _planned(3)[::3]:
         present = {k: set(scene.build(replace(plan, kind=k)).present) for k in Kind if k is not Kind.PUNCTURE_SITE}
         moving = [present[kind] & {"guide wire", "pacing lead", "stent"} for kind in present]
         assert all(one == moving[0] for one in moving)
