@@ -156,6 +156,7 @@ def _reflux(
         streaming=max(given.streaming, 0.4),
         reach_mm=NO_REACH_MM,
     )
+    # At a beat's height, where it is evenly mixed, as dense as what is injected.
     stream = replace(pool, strength=min(given.strength * streaks, 1.0 / (1.0 + _SPURTS)), rise_s=0.15, washout_s=0.2)
     ride = _ride(plan, view, heart, at.ostium)
     texture, drift = contrast.mixing(rng, swirl), (rng.uniform(10, 60), rng.uniform(10, 60))

@@ -65,7 +65,8 @@ def build(plan: CinePlan) -> Scene:
     layers = _layers(plan, body, view, body_view, heart) if chest else _limb(plan)
     given = injection.injected(plan, view, heart, native, descending)
     covered, covers, lie = _still_devices(plan, metal, view, body_view, native)
-    things, move = _instruments(plan, heart, moves, view, native, descending, npm)
+    engaged = given.branches if plan.kind is Kind.GRAFT else native
+    things, move = _instruments(plan, heart, moves, view, native, engaged, descending, npm)
     vessels = [_strand(b, moves, heart) for b in given.branches]
     if plan.kind is not Kind.PUNCTURE_SITE and things:
         vessels.append(instruments.lumen(things[0]))
@@ -162,15 +163,25 @@ def _still_devices(
 
 
 def _instruments(
-    plan: CinePlan, heart: Heart, moves: Motion, view: View, native: Sequence[Branch], descending: Points, npm: float
+    plan: CinePlan,
+    heart: Heart,
+    moves: Motion,
+    view: View,
+    native: Sequence[Branch],
+    engaged: Sequence[Branch],
+    descending: Points,
+    npm: float,
 ) -> tuple[list[Strand], list[str]]:
-    """Catheter, guide wire, stents, pacing lead. The catheter of a check or a poor engagement stands away from the ostium."""
+    """Catheter, guide wire, stents, pacing lead. The catheter leads to what is `engaged`, the native tree or a graft.
+
+    That of a check or a poor engagement stands away from the ostium.
+    """
     rng, cause = plan.rng(Stream.DEVICES, 1), plan.rng(Stream.CAUSE, 5)
     if plan.kind is Kind.PUNCTURE_SITE:
         artery = limbs.facing(limbs.artery(plan.rng(Stream.CAUSE, 1)), view)
         return instruments.sheath(artery[0].points, npm), []
     shape, from_arm = instruments.shape_for(rng, plan.side), bool(rng.random() < 0.5)
-    tip = _tip(plan, cause, heart, native)
+    tip = _tip(plan, cause, heart, engaged)
     course = instruments.catheter_course(rng, tip, shape, descending, from_arm=from_arm)
     wired = rng.random() < _WIRED
     # Most large injections are made through a pigtail, which a wire in it straightens, some through whatever lies there.
@@ -179,7 +190,7 @@ def _instruments(
     strands = instruments.catheter(rng, heart, moves, course, npm)
     present = []
     if wired:
-        strands += _guide_wire(plan, heart, moves, native, course, npm)
+        strands += _guide_wire(plan, heart, moves, engaged, course, npm)
         present.append("guide wire")
     if rng.random() < 0.12:
         strands += instruments.pacing_lead(rng, heart, moves, npm)
@@ -191,27 +202,24 @@ def _instruments(
 
 
 def _guide_wire(
-    plan: CinePlan, heart: Heart, moves: Motion, native: Sequence[Branch], course: Points, npm: float
+    plan: CinePlan, heart: Heart, moves: Motion, engaged: Sequence[Branch], course: Points, npm: float
 ) -> list[Strand]:
-    """A wire in the vessel at whose mouth the catheter's `course` [N,3] ends, or one that stands out of it."""
+    """A wire down what is `engaged` by the catheter of `course` [N,3], or one that stands out of it."""
     # Its own draws, so that twins whose wires lie elsewhere share all other devices.
     rng = plan.rng(Stream.DEVICES, 2)
     if plan.kind in _NOT_ENGAGED:
         return instruments.guide_wire(rng, heart, moves, instruments.free_wire(rng, course), npm, treated=False)
-    vessels = tree.graft(plan.rng(Stream.CAUSE, 1), heart) if plan.kind is Kind.GRAFT else native
-    way = instruments.wire_in_vessels(rng, course[-1], vessels)
+    way = instruments.wire_in_vessels(rng, course[-1], engaged)
     return instruments.guide_wire(rng, heart, moves, way, npm, treated=bool(rng.random() < 0.5))
 
 
-def _tip(plan: CinePlan, rng: np.random.Generator, heart: Heart, native: Sequence[Branch]) -> Points:
+def _tip(plan: CinePlan, rng: np.random.Generator, heart: Heart, engaged: Sequence[Branch]) -> Points:
     """Where the catheter ends, [3] mm."""
-    ostium: Points = native[0].points[0]
+    ostium: Points = engaged[0].points[0]
     if plan.kind is Kind.CATHETER_CHECK:
         return ostium + rng.normal(0, 8, 3) + mm(-6.0, 4.0, rng.uniform(15, 60))
     if plan.kind is Kind.POOR_ENGAGEMENT:
         return ostium + rng.normal(0, 2.5, 3) + mm(-rng.uniform(3, 9), 2.0, rng.uniform(2, 14))
     if plan.kind is Kind.VENTRICULOGRAM:
         ostium = heart.place([(0.45, 1.0, 0.1)])[0]
-    if plan.kind is Kind.GRAFT:
-        ostium = tree.graft(plan.rng(Stream.CAUSE, 1), heart)[0].points[0]
     return ostium

@@ -22,7 +22,7 @@ from training.carryover_check import GAP, Carried, Row
 _CONTRAST_FROM = 15  # frames 1 to 14 show none; seen by eye, the tip's first puff is in 16
 _DECLARED = 1  # the draw of motion, noise and variants that the gap is promised of, whatever the variants
 _OTHERS = (2, 3)  # not every draw: docs/benchmarks.md has thirteen, of which 9, 10 and 13 fail, and 12 has a verdict wrong
-_WORST = 12  # of the others among those thirteen, for cines made alike
+_ALIKE = (10, 12)  # of the others among those thirteen; for cines made alike 12 is the worst, 10 was the gate of 7.0.0
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +55,9 @@ def test_two_more_draws_keep_the_gap_under_one_variant_and_the_verdicts(shipped:
     assert {kind: misses for kind, misses in other.misses.items() if misses} == {}, carryover_check.rendered(other)
 
 
-def test_cines_made_alike_keep_the_gap_in_the_worst_draw_too(shipped: ModelVersion) -> None:
-    worst = _asked(shipped, _WORST)
+@pytest.mark.parametrize("seed", _ALIKE)
+def test_cines_made_alike_keep_the_gap_in_the_worst_draws_too(shipped: ModelVersion, seed: int) -> None:
+    worst = _asked(shipped, seed)
     assert worst.gap_alike >= GAP, carryover_check.rendered(worst)
 
 

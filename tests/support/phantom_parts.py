@@ -34,6 +34,11 @@ STILL: Final = Motion(
 )
 
 
+def gaps(points: Points, others: Points) -> Points:
+    """How far each of `points` [N,3] lies from the nearest of `others` [M,3]."""
+    return np.asarray(np.linalg.norm(others[:, None] - points[None], axis=2).min(axis=0), dtype=np.float64)
+
+
 def canvas(value: float = 0.0) -> Float:
     return np.full((CANVAS, CANVAS), value, np.float32)
 

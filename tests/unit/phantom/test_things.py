@@ -1,6 +1,5 @@
 """Instruments, implants and the body behind the vessels: where they lie, what they weaken and how they are placed."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -11,8 +10,8 @@ from dicomqc.phantom import anatomy, bones, devices, instruments, limbs, tree
 from dicomqc.phantom.contrast import CELL
 from dicomqc.phantom.growth import Branch
 from dicomqc.phantom.heart import Heart, unit
-from dicomqc.phantom.projection import CANVAS, FRAME, MARGIN, Points, View
-from tests.support.phantom_parts import STILL, VIEW
+from dicomqc.phantom.projection import CANVAS, FRAME, MARGIN, View
+from tests.support.phantom_parts import STILL, VIEW, gaps
 
 _HEART: Final = Heart(length_mm=105.0, radius_mm=44.0)
 _NPM: Final = 0.3
@@ -68,12 +67,6 @@ def test_a_catheter_is_of_4_to_7_french_with_a_lumen_that_fills_when_the_ostium_
         assert (way == 0.0).all()
 
 
-def _gaps(points: Points, branches: Sequence[Branch]) -> Points:
-    """How far each of `points` [N,3] lies from the nearest point of the branches, mm."""
-    vessels = np.vstack([b.points for b in branches])
-    return np.asarray(np.linalg.norm(vessels[:, None] - points[None], axis=2).min(axis=0))
-
-
 @pytest.mark.parametrize("grow", [tree.left, tree.right, tree.graft])
 def test_a_wire_runs_from_the_catheter_down_a_main_vessel(grow) -> None:  # type: ignore[no-untyped-def]
     last = set()
@@ -84,7 +77,7 @@ def test_a_wire_runs_from_the_catheter_down_a_main_vessel(grow) -> None:  # type
         # All of the first vessel, without a jump.
         assert np.linalg.norm(way - vessels[0].points[-1], axis=1).min() < 1e-9
         assert np.linalg.norm(np.diff(way, axis=0), axis=1).max() < 4.0
-        assert _gaps(way, vessels).max() < 1.5
+        assert gaps(way, np.vstack([b.points for b in vessels])).max() < 1.5
         ends = [i for i, b in enumerate(vessels) if np.linalg.norm(b.points - way[-1], axis=1).min() < 1e-9]
         last.add(ends[0])
     # A wire in a graft goes on in the native vessel where that begins at the graft's end, and else ends there.
@@ -118,9 +111,10 @@ def test_a_guide_wires_tip_is_denser_and_balloon_markers_lie_on_it() -> None:
         assert len(markers) == 2 * treated
         assert wire.width[0] == 0.36
         assert wire.depth[-1] > 1.9 * wire.depth[0]
+        assert np.median(gaps(wire.points, np.vstack([b.points for b in native]))) < 2.0
         assert np.linalg.norm(wire.points - way, axis=1).max() < 3.0
         for marker in markers:
-            assert np.linalg.norm(wire.points[:, None] - marker.points[None], axis=2).min(axis=0).max() < 1e-9
+            assert gaps(marker.points, wire.points).max() < 1e-9
 
 
 def test_stents_lie_in_wide_vessels_and_are_faint() -> None:
@@ -128,7 +122,7 @@ def test_stents_lie_in_wide_vessels_and_are_faint() -> None:
     wide = np.vstack([b.points for b in native if b.diameter[0] >= 2.2])
     for seed in range(20):
         for strand in instruments.stents(_rng(seed), _HEART, STILL, native, _NPM):
-            assert np.linalg.norm(wide[:, None] - strand.points[None], axis=2).min(axis=0).max() < 1e-9
+            assert gaps(strand.points, wide).max() < 1e-9
             assert 0.0 < strand.depth.max() * _NPM <= 0.12
     narrow = [b for b in native if b.diameter[0] < 2.2]
     assert instruments.stents(_rng(1), _HEART, STILL, narrow, _NPM) == []
