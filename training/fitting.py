@@ -13,7 +13,7 @@ from torch import nn
 from dicomqc.core.errors import ConfigError
 from dicomqc.models import kinetics, weights, zoo
 from dicomqc.models import registry as published
-from training import checkpoint, distributed, files, loop, network, precision
+from training import allocator, checkpoint, distributed, files, loop, network, precision
 from training import run as runs
 from training.calibration import fit_temperature
 from training.clock import NO_END, Clock
@@ -48,6 +48,8 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
             f"training {recipe.model} on {len(train)} clips in {precision.name(device, recipe.precision)} on {device}, "
             f"{recipe.steps(len(train))} steps; log in {folder}/log.jsonl"
         )
+        if device.type == "cpu":
+            allocator.keep_freed()
         model = loop.fit(
             recipe, clips, train, folder, run.fit_seed, say, validation=validation, start=start, device=device, clock=clock
         )
