@@ -15,7 +15,7 @@ from tests.support.nodes import ROOT
 from training import __main__ as program
 from training import allocator
 
-STEPS, LOGGED = 30, 10
+STEPS, LOGGED = 20, 10
 RECIPE = f"""
 base: {ROOT}/config/training/x3d_s_demo.yaml
 name: bench

@@ -21,8 +21,8 @@ from training.carryover_check import GAP, Carried, Row
 
 _CONTRAST_FROM = 15  # frames 1 to 14 show none; seen by eye, the tip's first puff is in 16
 _DECLARED = 1  # the draw of motion, noise and variants that the gap is promised of, whatever the variants
-_OTHERS = (2, 3)  # not every draw: docs/benchmarks.md has thirteen, of which 9, 10 and 13 fail, and 12 has a verdict wrong
-_ALIKE = (10, 12)  # of the others among those thirteen; for cines made alike 12 is the worst, 10 was the gate of 7.0.0
+_OTHERS = (2, 3)  # not every draw: docs/benchmarks.md has 26, of which ten have a verdict wrong
+_ALIKE = (10, 12)  # of the others among the first thirteen; for cines made alike 12 is their worst, 10 was the gate of 7.0.0
 
 
 @pytest.fixture(scope="module")
