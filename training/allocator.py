@@ -7,14 +7,16 @@ quarter of a step of an X3D-S in bf16 (docs/benchmarks.md).
 import ctypes
 from typing import Final
 
+import torch
+
 # malloc.h
 _TRIM_THRESHOLD: Final = -1
 _MMAP_MAX: Final = -4
 
 
-def keep_freed() -> bool:
-    """From now on freed memory stays with this process, and no block is mapped by itself; false where this is no glibc."""
+def keep_freed(device: torch.device) -> None:
+    """Freed memory stays with this process from now on, where it trains on a CPU and its C library is glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return False
-    return bool(mallopt(_MMAP_MAX, 0)) and bool(mallopt(_TRIM_THRESHOLD, -1))
+    if device.type == "cpu" and mallopt is not None:
+        mallopt(_MMAP_MAX, 0)
+        mallopt(_TRIM_THRESHOLD, -1)

@@ -48,8 +48,7 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
             f"training {recipe.model} on {len(train)} clips in {precision.name(device, recipe.precision)} on {device}, "
             f"{recipe.steps(len(train))} steps; log in {folder}/log.jsonl"
         )
-        if device.type == "cpu":
-            allocator.keep_freed()
+        allocator.keep_freed(device)
         model = loop.fit(
             recipe, clips, train, folder, run.fit_seed, say, validation=validation, start=start, device=device, clock=clock
         )

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 from torch import nn
@@ -14,7 +15,7 @@ from dicomqc.sample.spec import X3D_S
 from dicomqc.settings import Settings
 from tests.support.small_network import SmallNetwork
 from training import __main__ as program
-from training import results
+from training import allocator, results
 from training.recipe import load
 from training.run import reopen
 
@@ -101,6 +102,13 @@ def test_patients_that_the_weights_know_are_no_test_of_them(folder: Path, caplog
         assert f"was fitted or evaluated on the cohort of seed {_TAUGHT}; take another --seed and another --run" in caplog.text
         assert "nothing is trained" not in caplog.text
         assert not (folder / "runs" / f"known-{recipe}" / "weights.safetensors").exists()
+
+
+def test_a_fit_keeps_freed_memory_as_suits_its_device(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[torch.device] = []
+    monkeypatch.setattr(allocator, "keep_freed", asked.append)
+    assert _fit(folder / "taught.yaml", tmp_path / "own", "--init", "own@0.1.0", seed=_TAUGHT) == 0
+    assert asked == [torch.device("cpu")]
 
 
 def test_fine_tuning_on_a_known_cohort_keeps_its_split(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
