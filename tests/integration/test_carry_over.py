@@ -1,5 +1,6 @@
 """The shipped weights tell the one real run from negatives made of its own frames; no pixel of it stays behind."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from training.carryover_check import GAP, Carried, Row
 
 _CONTRAST_FROM = 15  # frames 1 to 14 show none; seen by eye, the tip's first puff is in 16
 _DECLARED = 1  # the draw of motion, noise and variants that the gap is promised of, whatever the variants
-_OTHERS = (2, 3)  # not every draw: docs/benchmarks.md has 26; nine fail this gap, and ten have a verdict wrong
-_ALIKE = (10, 12)  # 10 was the gate of 7.0.0, 12 the worst of draws 4 to 13; of 26 draws 15 fails (1.81)
+_TOLD = 2  # the other draws decide nothing, lest the one real run choose weights; all 26 are told in docs/benchmarks.md
+_DRAWS = Path(__file__).resolve().parents[2] / "docs" / "results" / "carry" / "carry-over.txt"
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +49,14 @@ def test_the_shipped_weights_put_all_of_them_on_the_right_side_of_their_threshol
     assert {kind: misses for kind, misses in found.misses.items() if misses} == {}, carryover_check.rendered(found)
 
 
-@pytest.mark.parametrize("seed", _OTHERS)
-def test_two_more_draws_keep_the_gap_under_one_variant_and_the_verdicts(shipped: ModelVersion, seed: int) -> None:
-    other = _asked(shipped, seed)
-    assert other.gap_by_variant >= GAP, carryover_check.rendered(other)
-    assert {kind: misses for kind, misses in other.misses.items() if misses} == {}, carryover_check.rendered(other)
-
-
-@pytest.mark.parametrize("seed", _ALIKE)
-def test_cines_made_alike_keep_the_gap_in_two_more_draws(shipped: ModelVersion, seed: int) -> None:
-    worst = _asked(shipped, seed)
-    assert worst.gap_alike >= GAP, carryover_check.rendered(worst)
+def test_another_draw_says_of_the_shipped_weights_what_the_docs_tell_of_it(shipped: ModelVersion) -> None:
+    told = re.split(r"^seed (\d+)$", _DRAWS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    mine = told[told.index(str(_TOLD)) + 1]
+    assert f"{Settings().score.model}: 20 variants" in mine
+    found = _asked(shipped, _TOLD)
+    gaps = re.findall(r"(?:smallest gap|under one variant) ([+-][\d.]+)", mine)
+    # Processors differ by some hundredths of a logit.
+    assert [float(gap) for gap in gaps] == pytest.approx([found.gap, found.gap_by_variant, found.gap_alike], abs=0.1)
 
 
 def test_a_gap_is_told_of_all_pairs_of_those_under_one_variant_and_of_those_made_alike(found: Carried) -> None:
