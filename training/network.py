@@ -1,4 +1,4 @@
-"""The network as training needs it: fast depthwise gradients, its own dropout, batch-norm re-estimation.
+"""The network as training needs it: fast depthwise gradients, right ones of few frames, its own dropout, batch norms.
 
 Parameters and their names stay those of the published network.
 """
@@ -29,6 +29,21 @@ class StridedPointwise(nn.Conv3d):
         return functional.conv3d(seen, self.weight, self.bias)
 
 
+class SeesEnoughFrames(nn.Conv3d):
+    """A convolution of stride 1 over time that on a CPU is shown empty frames where there are fewer than its kernel has.
+
+    Their outputs are dropped, so that nothing changes but oneDNN's bf16 gradient of the weights, which is wrong for so few
+    frames (with oneDNN 3.12 on Zen 5; not for one frame): zeros, what lies in memory, or a write beyond it.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
+        """[N,C,T,H,W] to [N,C',T,H',W']."""
+        frames = input.shape[2]
+        if input.device.type != "cpu" or not 1 < frames < self.kernel_size[0]:
+            return super().forward(input)
+        return super().forward(functional.pad(input, (0, 0, 0, 0, 0, self.kernel_size[0] - frames)))[:, :, :frames]
+
+
 def build(name: str, dropout: float, outputs: int = 1) -> nn.Module:
     """The registry's network in channels-last layout, with `dropout` before the last layer and `outputs` logits."""
     model: nn.Module = zoo.build(name, num_classes=outputs)
@@ -45,7 +60,7 @@ def build(name: str, dropout: float, outputs: int = 1) -> nn.Module:
 
 
 def _quick(child: nn.Module) -> nn.Module:
-    """The same function with the same parameters, where there is a quicker one; else what was given."""
+    """The same function with the same parameters, where there is a quicker or a safer one; else what was given."""
     if type(child).__name__ == "Swish":
         # pytorchvideo's own backward is slower and reads a deprecated attribute.
         return nn.SiLU()
@@ -54,7 +69,15 @@ def _quick(child: nn.Module) -> nn.Module:
     if isinstance(child, nn.Conv3d) and set(child.kernel_size) == {1} != set(child.stride) and set(child.padding) == {0}:
         # Only its forward differs.
         child.__class__ = StridedPointwise
+    elif isinstance(child, nn.Conv3d) and _along_time(child):
+        child.__class__ = SeesEnoughFrames
     return child
+
+
+def _along_time(conv: nn.Conv3d) -> bool:
+    """Whether it sees several frames, leaves none out, and sees zeros before the first and behind the last."""
+    plain = conv.padding_mode == "zeros" and conv.dilation[0] == conv.stride[0] == 1
+    return plain and conv.padding[0] == conv.kernel_size[0] // 2 > 0
 
 
 def initialise(model: nn.Module, name: str) -> None:

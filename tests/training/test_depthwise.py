@@ -1,8 +1,11 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
-from training import network
+from training import network, precision
 from training.depthwise import DepthwiseConv3d
 
 
@@ -85,7 +88,7 @@ def test_a_convolution_that_it_cannot_do_is_refused_and_left_alone_in_a_network(
     with pytest.raises(TypeError, match="depthwise"):
         DepthwiseConv3d.like(other)
     assert network._quick(other) is other
-    assert type(other) is nn.Conv3d
+    assert type(other) is (nn.Conv3d if other.groups > 1 else network.SeesEnoughFrames)
 
 
 def test_every_depthwise_convolution_of_x3d_is_replaced_and_no_name_changes() -> None:
@@ -93,3 +96,39 @@ def test_every_depthwise_convolution_of_x3d_is_replaced_and_no_name_changes() ->
     depthwise = [m for m in built.modules() if isinstance(m, nn.Conv3d) and m.groups > 1]
     assert len(depthwise) == 27
     assert all(isinstance(m, DepthwiseConv3d) for m in depthwise)
+
+
+@pytest.mark.parametrize(("kernel", "frames"), [(3, 1), (3, 2), (3, 4), (7, 4)])
+def test_a_convolution_of_fewer_frames_than_its_kernel_is_the_same_function(kernel: int, frames: int) -> None:
+    torch.manual_seed(0)
+    plain = nn.Conv3d(4, 6, (kernel, 3, 3), (1, 2, 2), (kernel // 2, 1, 1), bias=False).double()
+    safe = network._quick(copy.deepcopy(plain))
+    assert isinstance(safe, network.SeesEnoughFrames)
+    clip = torch.randn(2, 4, frames, 9, 7, dtype=torch.float64)
+    outcome = torch.randn_like(plain(clip))
+    for mine, theirs in zip(_gradients(safe, clip, outcome), _gradients(plain, clip, outcome), strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.skipif(not precision.bf16(torch.device("cpu")), reason="a processor without bf16 computes in fp32")
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_bf16_gradients_of_few_frames_are_those_of_fp32_but_for_rounding(frames: int) -> None:
+    torch.manual_seed(0)
+    safe = network._quick(nn.Conv3d(64, 64, 3, 1, 1, bias=False))
+    assert isinstance(safe, nn.Conv3d)
+    clip = torch.randn(2, 64, frames, 5, 5)
+    outcome = torch.randn_like(safe(clip))
+    exact = _gradients(safe, clip, outcome)[2]
+    with precision.autocast(torch.device("cpu")):
+        rounded = _gradients(safe, clip, outcome)[2]
+    assert functional.cosine_similarity(rounded.flatten(), exact.flatten(), dim=0) > 0.999
+
+
+def test_every_3d_convolution_of_a_resnet_that_keeps_the_frames_is_safe() -> None:
+    kept = [
+        m
+        for m in network.build("resnet18_3d", 0.0).modules()
+        if isinstance(m, nn.Conv3d) and m.kernel_size[0] > m.stride[0] == 1
+    ]
+    assert kept
+    assert all(isinstance(m, network.SeesEnoughFrames) for m in kept)

@@ -3,8 +3,10 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import pytest
 
 from dicomqc.sample.spec import FrameSpec
 from tests.support.clips import structured
@@ -17,17 +19,24 @@ from training.recipe import Phase, load
 _SHIPPED = load(Path(__file__).resolve().parents[2] / "config" / "training" / "x3d_s_demo.yaml")
 
 
-def test_x3d_s_learns_sixteen_clips_by_heart_whatever_their_labels(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("model", "kind", "rate"), [("x3d_s", "3d", 0.003), ("resnet18_3d", "3d", 0.001), ("resnet18_2d", "2d", 0.001)]
+)
+def test_a_network_learns_sixteen_clips_by_heart_whatever_their_labels(
+    model: str, kind: Literal["2d", "3d"], rate: float, tmp_path: Path
+) -> None:
     # The demonstration weights' recipe without anything that hinders learning by heart.
     recipe = replace(
         _SHIPPED,
-        spec=FrameSpec(kind="3d", step=8, size=48),
+        model=model,
+        spec=FrameSpec(kind=kind, step=8, size=48),
         phases=(Phase(frames=4, size=48, batch=16, steps=18),),
-        learning_rate=0.003,
+        learning_rate=rate,
         weight_decay=0.0,
         ema=0.0,
         dropout=0.0,
         kind_loss=0.0,
+        sight_loss=0.0,
         reestimate_clips=16,
         frozen=0,
         sway=0.0,
