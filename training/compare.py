@@ -3,15 +3,14 @@
 No ranking is claimed where an interval covers 0, the corrected p is not small, or a run was trained for a few passes only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from typing import Final
+from typing import Any, Final
 
 from dicomqc.core.errors import ConfigError
 from training import bootstrap, delong, metrics, paper
 from training.bootstrap import Difference
-from training.predictions import Predictions
 from training.results import Result
 
 SIGNIFICANT: Final = 0.05
@@ -55,6 +54,14 @@ def first_seeds(results: Sequence[Result]) -> list[Result]:
     return list(found.values())
 
 
+def parts(results: Sequence[Result]) -> Iterator[tuple[Result, str, Mapping[str, Any]]]:
+    """The test part and the independent cohort of those runs, as far as each has them, with their figures."""
+    for result in first_seeds(results):
+        for part in ("test", result.independent):
+            if part is not None and part in result.metrics:
+                yield result, part, result.metrics[part]
+
+
 def foremost(results: Sequence[Result]) -> Result:
     """The run that is shown where one is: of the last model in the paper's order that was trained here, if any was."""
     shown = first_seeds(results)
@@ -71,7 +78,7 @@ def last_of_network(results: Sequence[Result]) -> list[tuple[Result, bool]]:
 def spread(results: Sequence[Result], name: str, part: str) -> tuple[float, float, int]:
     """The lowest and highest AUC of the seeds of a recipe and start (`Result.name`) on the same clips, and their number."""
     named = [r for r in ordered(results) if r.name == name and part in r.parts]
-    aucs = [r.metrics[part]["auc"] for r in named if same_clips([named[0].parts[part], r.parts[part]])]
+    aucs = [r.metrics[part]["auc"] for r in named if same_clips([named[0], r], part)]
     return min(aucs), max(aucs), len(aucs)
 
 
@@ -84,7 +91,7 @@ def seeds(results: Sequence[Result], one: Result) -> int:
 def pairs(results: Sequence[Result], part: str, *, seed: int = 0, rounds: int = metrics.ROUNDS) -> list[Pair]:
     """Every pair of models on a part; empty where the runs do not share its clips."""
     chosen = [result for result in first_seeds(results) if part in result.parts]
-    if len(chosen) < 2 or not same_clips([result.parts[part] for result in chosen]):  # noqa: PLR2004 - a pair
+    if len(chosen) < 2 or not same_clips(chosen, part):  # noqa: PLR2004 - a pair
         return []
     clips = chosen[0].parts[part]
     draws = bootstrap.draw(clips.patients, seed=seed, rounds=rounds)
@@ -107,10 +114,22 @@ def pairs(results: Sequence[Result], part: str, *, seed: int = 0, rounds: int = 
     ]
 
 
-def same_clips(parts: Sequence[Predictions]) -> bool:
-    """Whether all scored the same clips with the same labels."""
-    first = parts[0]
-    return all(one.clips == first.clips and one.labels.tolist() == first.labels.tolist() for one in parts)
+def same_clips(results: Sequence[Result], part: str) -> bool:
+    """Whether all scored the same clips with the same labels and, as far as their digests tell, the same pictures.
+
+    Digests are of sampled pixels: they are compared among simulated runs that sample the same frames at the same size. A file's
+    id is of its bytes already.
+    """
+    first = results[0].parts[part]
+    told: dict[object, str] = {}
+    for one in results:
+        scored, spec, digest = one.parts[part], one.recipe.spec, one.digest(part)
+        if scored.clips != first.clips or scored.labels.tolist() != first.labels.tolist():
+            return False
+        sampled = (spec.frame_numbers(), spec.size, one.recipe.margin)
+        if one.simulated and digest and told.setdefault(sampled, digest) != digest:
+            return False
+    return True
 
 
 def checked(results: Sequence[Result]) -> list[Result]:

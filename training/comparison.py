@@ -106,7 +106,7 @@ def _finish(
         fit(run, workers, say, device=device, registry=registry, clock=clock)
         clock.check()
         evaluate(run, workers, say, device=device)
-    if not (packed / _archive(run.folder)).exists():
+    if _behind(run.folder, packed):
         _pack(run.folder, packed)
     if sanity and not (run.folder / SANITY).exists():
         if not _weights_back(run.folder, packed):
@@ -134,6 +134,18 @@ def _copied(source: Path, target: Path) -> None:
 
 def _archive(folder: Path) -> str:
     return f"{folder.name}.tar.gz"
+
+
+def _behind(folder: Path, packed: Path) -> bool:
+    """Whether a run's archive is not there, or lacks what was written after it: a kill came before it was packed."""
+    path = packed / _archive(folder)
+    if not path.exists():
+        return True
+    found = [folder / name for name in _PACKED if (folder / name).exists()]
+    if any(one.stat().st_mtime_ns > path.stat().st_mtime_ns for one in found):
+        return True
+    with tarfile.open(path) as archive:
+        return not {f"{folder.name}/{one.name}" for one in found} <= set(archive.getnames())
 
 
 def _pack(folder: Path, out: Path) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +14,13 @@ from torch import nn
 from dicomqc.core.errors import ConfigError
 from training import baseline, checkpoint, distributed, files, gaze, groups, held, loop, metrics, network, predictions, sanity
 from training.calibration import calibration, fit_temperature
+from training.data import splits
 from training.data.cines import Clips
+from training.data.headers import hashed
 from training.fitting import taught
 from training.predictions import Predictions
 from training.progress import Say
-from training.run import EXAMPLES, METRICS, PREDICTIONS, SANITY, WEIGHTS, Run
+from training.run import DIGEST, EXAMPLES, METRICS, PREDICTIONS, SANITY, WEIGHTS, Run
 
 _EDGE: Final = 1e-4
 SPECIFICITY: Final = 0.95
@@ -49,7 +52,7 @@ def evaluate(run: Run, workers: int, say: Say, *, device: torch.device, independ
     parts["test"], last, shown = scored(clips, split.test), clips, split.test
     if independent is not None:
         last = run.read(independent, "independent", workers, say)
-        _apart(clips, last)
+        _apart(run, clips, last)
     elif run.manifest is None:
         last = run.unseen(workers, say)
     if last is not clips:
@@ -60,17 +63,22 @@ def evaluate(run: Run, workers: int, say: Say, *, device: torch.device, independ
     if run.manifest is None:
         found["unseen_seed"] = run.unseen_seed
     if "unseen" in parts:
+        found[f"unseen_{DIGEST}"] = splits.digest(last, shown)
         found["unseen_auc_by_kind"] = _auc_by_kind(of_last)
     if distributed.world().first:
+        # What makes a run evaluated goes first and comes last: a kill leaves no old figures beside new predictions.
+        (run.folder / METRICS).unlink(missing_ok=True)
         predictions.write(run.folder / PREDICTIONS, parts)
         _write_examples(run.folder / EXAMPLES, last, shown, of_last, frozen["threshold"])
         files.write_json(run.folder / METRICS, found)
     return found
 
 
-def _apart(own: Clips, other: Clips) -> None:
-    """Raise ConfigError where an independent cohort shares a patient or a picture with the run's own."""
-    for what, mine, theirs in (("patients", own.patients, other.patients), ("pictures", own.pixels, other.pixels)):
+def _apart(run: Run, own: Clips, other: Clips) -> None:
+    """Raise ConfigError where an independent manifest's cohort shares a patient or a picture with the run's own."""
+    # A manifest's patients are hashed already.
+    patients = own.patients if run.manifest is not None else tuple(hashed(patient) for patient in own.patients)
+    for what, mine, theirs in (("patients", patients, other.patients), ("pictures", own.pixels, other.pixels)):
         shared = set(mine) & set(theirs)
         if shared:
             raise ConfigError(f"independent: {len(shared)} {what} are in the run's own cohort too")
@@ -89,7 +97,8 @@ def check(run: Run, workers: int, say: Say, *, device: torch.device) -> dict[str
     clips = run.clips(workers, say)
     split = run.split(clips)
     found: dict[str, object] = {**sanity.aucs(run.recipe, model, clips, split.test, seed=run.seed, device=device)}
-    found[baseline.NAME] = baseline.auc(clips, split, run.seed)
+    train, validation = taught(run, clips, split)
+    found[baseline.NAME] = baseline.auc(clips, replace(split, train=train, validation=validation), run.seed)
     if run.manifest is None:
         found["held"] = held.figures(run.recipe, model, clips, split.test, threshold, seed=run.seed, device=device)
         found["held_by_direction"] = held.by_direction(run.recipe, model, clips, split.test, seed=run.seed, device=device)
@@ -164,7 +173,9 @@ def _write_examples(path: Path, clips: Clips, indices: Sequence[int], part: Pred
             frames.append(_moments(clip))
             cells.append(cell)
             scores.append(float(part.scores[place]))
-    np.savez_compressed(path, frames=np.stack(frames), cells=np.array(cells), scores=np.array(scores))
+    # By a handle: numpy adds .npz to names that end otherwise.
+    with files.replacing(path) as whole, whole.open("wb") as handle:
+        np.savez_compressed(handle, frames=np.stack(frames), cells=np.array(cells), scores=np.array(scores))
 
 
 def _moments(clip: NDArray[np.uint8]) -> NDArray[np.uint8]:

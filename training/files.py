@@ -1,17 +1,33 @@
 """Files of run folders, reports and caches: written whole or not at all, and what is no JSON is said in a sentence."""
 
 import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dicomqc.core.errors import ConfigError
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write what `path` is to hold: a file beside it, renamed at the end, removed where writing fails.
+
+    A kill or a full disk leaves the old one or the new one, and of several writers at once the last one's is kept whole.
+    """
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` by way of a file beside it, so that a kill or a full disk leaves the old one or the new one."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    """Write `text` to `path`, whole or not at all."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, values: object) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +22,7 @@ from training.data.cines import Clips
 from training.data.splits import Split
 from training.progress import Say
 from training.recipe import NORM_CLIPS, Recipe
-from training.run import FIT, SPLITS, WEIGHTS, Run
-
-KINETICS_SUFFIX: Final = ".pyth"
+from training.run import DIGEST_OF, FIT, KINETICS_SUFFIX, SPLITS, WEIGHTS, Run
 
 
 def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Path, clock: Clock = NO_END) -> None:
@@ -114,7 +112,7 @@ def _unknown(run: Run, known: Set[int]) -> None:
 
 def _known_whatever_the_split(run: Run, registry: Path) -> set[int]:
     """The seeds that the run's weights know from the published version at their root, and from runs of another seed."""
-    root, since = runs.ancestry(run.init)
+    root, since = runs.ancestry(run)
     others = [one for one in since if one.manifest is None and one.seed != run.seed]
     return runs.known_seeds(root, registry).union(*({one.seed, one.unseen_seed} for one in others))
 
@@ -124,9 +122,10 @@ def _split_otherwise(run: Run) -> set[int]:
 
     The same seed is the same patients: only with the same split are those of the test part new to the weights.
     """
-    here = (run.folder / SPLITS).read_bytes()
-    since = [one for one in runs.ancestry(run.init)[1] if one.manifest is None]
-    return {seed for one in since if (one.folder / SPLITS).read_bytes() != here for seed in (one.seed, one.unseen_seed)}
+    here = _same_splits(run)
+    since = [one for one in runs.ancestry(run)[1] if one.manifest is None]
+    others = [one for one in since if files.read_json(one.folder / SPLITS) not in here]
+    return {seed for one in others for seed in (one.seed, one.unseen_seed)}
 
 
 def _fitted_otherwise(run: Run, registry: Path) -> set[int]:
@@ -134,10 +133,16 @@ def _fitted_otherwise(run: Run, registry: Path) -> set[int]:
 
     With another split, clips that they were fitted on would choose the thresholds and be the test.
     """
-    here = files.read_json(run.folder / SPLITS)
-    root, since = runs.ancestry(run.init)
+    here = _same_splits(run)
+    root, since = runs.ancestry(run)
     known = [(one.seed, files.read_json(one.folder / SPLITS)) for one in since if one.manifest is None]
-    return {seed for seed, split in [*known, *runs.fitted(root, registry)] if (seed, split) != (run.seed, here)}
+    return {seed for seed, split in [*known, *runs.fitted(root, registry)] if seed != run.seed or split not in here}
+
+
+def _same_splits(run: Run) -> list[object]:
+    """The run's split as it is recorded, and as it was before it was told what its digests are of."""
+    split = files.read_json(run.folder / SPLITS)
+    return [split, {name: {key: part[key] for key in part if key != DIGEST_OF} for name, part in split.items()}]
 
 
 def _checked_start(run: Run, registry: Path) -> dict[str, torch.Tensor] | None:
@@ -191,7 +196,7 @@ def _weights(init: str, recipe: Recipe, registry: Path) -> dict[str, torch.Tenso
         fresh = zoo.build(recipe.model)
         kinetics.load_kinetics(fresh, Path(init))
         return fresh.state_dict()
-    if "@" not in init or "/" in init:
+    if not runs.names_version(init):
         raise ConfigError(f"init: {init} is neither a run with weights nor NAME@VERSION")
     version = published.resolve(init, registry, asked_by="init")
     if version.card.spec != spec:

@@ -1,6 +1,6 @@
 """Tables of runs that the paper has not: training, the graded band, vendors, where the network looks. From folders alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from training import compare, groups, paper
@@ -15,7 +15,7 @@ _NETWORKS: Final = ("trained", "random")
 def bands(runs: Sequence[Result]) -> Table:
     """The figures of clear clips and of those near the label's threshold, apart; no rows where no clip is graded."""
     rows = []
-    for run, part, facts in _parts(runs):
+    for run, part, facts in compare.parts(runs):
         for name, title in _BANDS.items():
             if name in (one := facts.get("bands") or {}):
                 cells = [_with(one[name][key], one[name]["intervals"][key]) for key in paper.FIGURES]
@@ -28,7 +28,7 @@ def bands(runs: Sequence[Result]) -> Table:
 def vendors(runs: Sequence[Result]) -> Table:
     """The AUC of each vendor's clips; the vendor that a run was trained without is marked."""
     rows = []
-    for run, part, facts in _parts(runs):
+    for run, part, facts in compare.parts(runs):
         for vendor, one in (facts.get("auc_by_vendor") or {}).items():
             less = "not trained on" if vendor == run.without_vendor else "trained on" if run.trained else "not trained here"
             auc = _with(one["auc"], (one["auc_low"], one["auc_high"]))
@@ -102,13 +102,6 @@ def grad_cam(run: Result) -> Table:
         "heat minus area over patients; one that covers 0 says no more than chance."
     )
     return Table(title=f"Grad-CAM on the native tree: {run.model}, test", header=header, rows=rows, notes=(note,))
-
-
-def _parts(runs: Sequence[Result]) -> Iterator[tuple[Result, str, Mapping[str, Any]]]:
-    for run in compare.first_seeds(runs):
-        for part in ("test", run.independent):
-            if part is not None and part in run.metrics:
-                yield run, part, run.metrics[part]
 
 
 def _counts(one: Mapping[str, Any]) -> str:

@@ -75,7 +75,7 @@ def of_run(run: Run, device: torch.device, registry: Path) -> Judge:
         twins=run.recipe.twins,
         unsatisfactory=run.recipe.unsatisfactory,
         seeds=_known_seeds(run, registry),
-        patients=_patients(run),
+        patients=_known_patients(run),
     )
 
 
@@ -109,17 +109,22 @@ def _frozen(found: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _known_seeds(run: Run, registry: Path) -> frozenset[int]:
-    root, since = runs.ancestry(run.init)
+    root, since = runs.ancestry(run)
     simulated = [one for one in (run, *since) if one.manifest is None]
     return frozenset(runs.known_seeds(root, registry)).union(*({one.seed, one.unseen_seed} for one in simulated))
 
 
-def _patients(run: Run) -> frozenset[str]:
+def _known_patients(run: Run) -> frozenset[str]:
+    """The hashed patients of a run and of those that it began from, as far as they are on manifests."""
+    return frozenset[str]().union(*(_patients(one) for one in (run, *runs.ancestry(run)[1])))
+
+
+def _patients(run: Run) -> set[str]:
     """The hashed patients of a run on a manifest, as far as manifest and predictions name them."""
     if run.manifest is None:
-        return frozenset()
+        return set()
     known = {entry.patient for entry in manifest.read(run.manifest)}
     if (run.folder / PREDICTIONS).exists():
         for part in predictions.read(run.folder / PREDICTIONS).values():
             known |= set(part.patients)
-    return frozenset(known - {""})
+    return known - {""}

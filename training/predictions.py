@@ -8,6 +8,7 @@ from typing import Final, Self
 
 import numpy as np
 
+from training import files
 from training.bootstrap import Values
 from training.calibration import probabilities
 from training.data.cines import Clips
@@ -55,8 +56,8 @@ class Predictions:
 
 
 def write(path: Path, parts: Mapping[str, Predictions]) -> None:
-    """Write predictions.csv."""
-    with path.open("w", newline="", encoding="utf-8") as handle:
+    """Write predictions.csv, whole or not at all."""
+    with files.replacing(path) as whole, whole.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
         writer.writerow(COLUMNS)
         for name, part in parts.items():

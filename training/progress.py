@@ -134,8 +134,9 @@ def _cut(path: Path, first: int) -> None:
 
 
 def _board(folder: Path, first: int) -> Any:
+    """TensorBoard's writer, or none without TensorBoard. It hides earlier events from `purge_step` on: those are done again."""
     try:
         module = importlib.import_module("torch.utils.tensorboard")
     except ImportError:
         return None
-    return module.SummaryWriter(log_dir=str(folder), purge_step=first)
+    return module.SummaryWriter(log_dir=str(folder), purge_step=first + 1)

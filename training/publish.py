@@ -89,7 +89,7 @@ def publish(run: Run, registry: Path, *, name: str = "", version: str = "", inte
 def _training(run: Run) -> dict[str, Any]:
     """Recipe, seed, data, splits and software, for people."""
     data = "dicomqc.phantom, simulated angiograms; no patient's image was used"
-    init, since = runs.ancestry(run.init)
+    init, since = runs.ancestry(run)
     earlier = [
         {
             "recipe": one.recipe.to_json(),

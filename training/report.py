@@ -108,7 +108,7 @@ def _body(runs: Sequence[Result], counted: Sequence[dict[str, object]], drawn: d
         *tables.independent(runs),
         tables.operating_points(runs),
         tables.calibration(runs),
-        *(tables.kinds(run) for run in compare.first_seeds(runs)),
+        *(tables.kinds(*one) for one in compare.parts(runs)),
         *(found for found in (group_tables.bands(runs), group_tables.vendors(runs)) if found.rows),
         *_checks(compare.first_seeds(runs)),
     ]

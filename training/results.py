@@ -10,7 +10,7 @@ from dicomqc.models import zoo
 from training import files, paper, predictions
 from training.predictions import Predictions
 from training.recipe import Recipe
-from training.run import EXAMPLES, FIT, METRICS, PREDICTIONS, SANITY, SPLITS, TABLE_1, reopen
+from training.run import DIGEST, DIGEST_OF, DIGESTED, EXAMPLES, FIT, METRICS, PREDICTIONS, SANITY, SPLITS, TABLE_1, reopen
 
 INDEPENDENT: Final = ("independent", "unseen")
 _FEWEST_PASSES: Final = 10  # ours: a run of one pass says nothing of its model
@@ -80,6 +80,12 @@ class Result:
     def independent(self) -> str | None:
         """The name of the part that is not of the run's own cohort, if it has one."""
         return next((name for name in INDEPENDENT if name in self.parts), None)
+
+    def digest(self, part: str) -> str:
+        """The digest of a part's clips with their pixels; empty where the run does not tell, or not what it is of."""
+        split = self.splits.get(part, {})
+        told = split[DIGEST] if split.get(DIGEST_OF) == DIGESTED else self.metrics.get(f"{part}_{DIGEST}", "")
+        return str(told)
 
     @property
     def examples(self) -> Path:

@@ -36,6 +36,10 @@ MANIFEST: Final = "manifest.csv"
 LEFT_OUT: Final = {"cohort": "left_out.csv", "independent": "left_out_independent.csv"}
 RECIPE: Final = "recipe.yaml"
 FACTS: Final = "run.json"
+DIGEST: Final = "sha256"
+DIGEST_OF: Final = "sha256_of"
+DIGESTED: Final = "clips, patients, labels, pixels"
+KINETICS_SUFFIX: Final = ".pyth"
 # A comparison asks twice for every model, and settling labels takes minutes.
 _PLANNED: Final[dict[tuple[str, int], tuple[CinePlan, ...]]] = {}
 _UNSEEN_SEED_STEP: Final = 500_000_003
@@ -99,7 +103,7 @@ class Run:
         made = splits.split(clips, self.seed, self.recipe.shares)
         if (self.folder / SPLITS).exists():
             kept = files.read_json(self.folder / SPLITS)
-            changed = [n for n, part in made.parts().items() if kept[n]["sha256"] != splits.digest(clips, part)]
+            changed = [n for n, part in made.parts().items() if kept[n][DIGEST] != splits.digest(clips, part)]
             # Another code or a file that went missing: what was trained on must not become a test.
             if changed:
                 raise ConfigError(f"{self.folder}: {' and '.join(changed)} are not the clips that this run began with")
@@ -222,13 +226,25 @@ def reopen(folder: Path) -> Run:
     )
 
 
-def ancestry(init: str) -> tuple[str, list[Run]]:
-    """Where a run's first weights come from: the published version at the root ("": none), and the runs since, latest first."""
+def names_version(init: str) -> bool:
+    """Whether `init` has the form of NAME@VERSION."""
+    return "@" in init and "/" not in init
+
+
+def ancestry(run: Run) -> tuple[str, list[Run]]:
+    """Where a run's first weights come from: the published version or Kinetics file at the root ("": none), the runs since.
+
+    The latest run comes first. Raises ConfigError where a start is none of them: nobody would know what it was fitted on.
+    """
     since: list[Run] = []
-    while init and (Path(init) / FACTS).is_file():
-        since.append(reopen(Path(init)))
-        init = since[-1].init
-    return init, since
+    while run.init and (Path(run.init) / FACTS).is_file():
+        run = reopen(Path(run.init))
+        since.append(run)
+    if run.init and not names_version(run.init) and Path(run.init).suffix != KINETICS_SUFFIX:
+        raise ConfigError(
+            f"{run.folder}: began at {run.init}, and no run is there; paths are relative to where `fit` was called"
+        )
+    return run.init, since
 
 
 def _lineage(reference: str, registry: Path) -> Iterator[Card]:
@@ -269,13 +285,14 @@ def fitted(reference: str, registry: Path) -> list[tuple[int, object]]:
 
 
 def record_split(run: Run, clips: Clips, split: Split) -> None:
-    """Write how many clips and patients each part has, and its digest."""
+    """Write how many clips and patients each part has, its digest, and what that is of, which older files do not tell."""
     facts = {
         name: {
             "clips": len(indices),
             "patients": len({clips.patients[i] for i in indices}),
             "unsatisfactory": int(sum(clips.labels[i] for i in indices)),
-            "sha256": splits.digest(clips, indices),
+            DIGEST: splits.digest(clips, indices),
+            DIGEST_OF: DIGESTED,
         }
         for name, indices in split.parts().items()
     }

@@ -5,6 +5,7 @@ A killed stream goes on where its predictions end, and comes to the same bytes.
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -55,6 +56,8 @@ def stream(judge: Judge, seed: int, patients: int, folder: Path, workers: int, s
     with counting("clips scored", say) as note:
         _score(judge, plans, done, folder, workers, note)
     part = predictions.read(folder / PREDICTIONS)[PART]
+    vendors = {plan.sop_instance_uid: str(plan.vendor) for plan in plans}
+    part = replace(part, vendors=tuple(vendors[clip] for clip in part.clips))
     with (folder / SEEN).open(newline="", encoding="utf-8") as handle:
         seen = {row["clip"]: row for row in csv.DictReader(handle)}
     found: dict[str, Any] = {"weights": judge.name, "weights_sha256": judge.weights_sha256, **asked}

@@ -160,11 +160,9 @@ def table_3(runs: Sequence[Result], counted: Sequence[Mapping[str, Any]]) -> Tab
 
 
 def operating_points(runs: Sequence[Result]) -> Table:
-    """Both frozen thresholds on the independent cohort or, without one, on the test part; precision at other prevalences."""
+    """Both frozen thresholds on the test part and the independent cohort; precision at other prevalences."""
     rows = []
-    for run in compare.first_seeds(runs):
-        part = run.independent or "test"
-        facts = run.metrics[part]
+    for run, part, facts in compare.parts(runs):
         for name, one in (("best F1", facts), ("specificity 0.95", facts["at_specificity_95"])):
             at = one["precision_at"]
             shown = (one[key] for key in ("threshold", "sensitivity", "specificity", "precision"))
@@ -178,22 +176,20 @@ def operating_points(runs: Sequence[Result]) -> Table:
 
 def calibration(runs: Sequence[Result]) -> Table:
     """Brier and ECE, raw and under the temperature of validation."""
-    rows = []
-    for run in compare.first_seeds(runs):
-        part = run.independent or "test"
-        facts = run.metrics[part]["calibration"]
-        keys = ("temperature", "brier", "ece", "brier_scaled", "ece_scaled")
-        rows.append([f"{run.model}, {part}", *(number(float(facts[key])) for key in keys)])
+    keys = ("temperature", "brier", "ece", "brier_scaled", "ece_scaled")
+    rows = [
+        [f"{run.model}, {part}", *(number(float(facts["calibration"][key])) for key in keys)]
+        for run, part, facts in compare.parts(runs)
+    ]
     header = ["", "Temperature", "Brier", "ECE", "Brier, scaled", "ECE, scaled"]
     return Table(title="Calibration", header=header, rows=rows)
 
 
-def kinds(run: Result) -> Table:
-    """Per kind of clip: how many are called unsatisfactory at the frozen threshold."""
-    part = run.independent or "test"
+def kinds(run: Result, part: str, facts: Mapping[str, Any]) -> Table:
+    """Per kind of a part's clips: how many are called unsatisfactory at the frozen threshold."""
     rows = [
         [kind, *(number(row[key]) for key in ("clips", "called_unsatisfactory", "right", "auc"))]
-        for kind, row in run.metrics[part]["by_kind"].items()
+        for kind, row in facts["by_kind"].items()
     ]
     header = ["Kind", "Clips", "Called unsatisfactory", "Right", "AUC against satisfactory"]
     return Table(title=f"By kind: {run.model}, {part}", header=header, rows=rows)

@@ -195,6 +195,14 @@ def test_a_scene_names_what_is_foreign_in_it_and_a_satisfactory_clip_is_a_near_m
     assert any(not one for one in named.values())
 
 
+def test_a_clip_is_panned_only_where_the_frames_that_it_shows_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    from training.data.sources import near_misses
+
+    panned = next(plan for plan in (_plan(Kind.CORONARY, patient) for patient in range(40)) if "panning" in near_misses(plan))
+    monkeypatch.setattr(motion, "source_numbers", lambda plan: (1,) * plan.frames)
+    assert "panning" not in near_misses(panned)
+
+
 @pytest.mark.parametrize(("over", "low", "high"), [(True, 0.35, 1.0), (False, 0.0, 0.1)])
 def test_an_implant_hides_the_vessels_or_lies_beside_them(over: bool, low: float, high: float) -> None:
     for patient in range(4):

@@ -18,7 +18,7 @@ from training.evaluate import _write_examples, figures, freeze
 from training.predictions import Predictions
 from training.recipe import load, write
 from training.results import Result
-from training.run import Run
+from training.run import DIGEST, DIGEST_OF, DIGESTED, Run
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SHIPPED = _ROOT / "config" / "training" / "x3d_s.yaml"
@@ -347,6 +347,31 @@ def test_runs_on_other_clips_are_not_compared(runs: list[Path], tmp_path: Path) 
     both = compare.checked([results.read(runs[0]), results.read(other)])
     assert compare.pairs(both, "test") == []
     assert tables.differences(both, "test").rows == []
+
+
+def _pictures(run: Result, digest: str, *, size: int = 160, told: str = DIGESTED) -> Result:
+    """The run with a test part and an unseen cohort of that digest, seen at that size."""
+    split = {"test": {**run.splits["test"], DIGEST: digest, DIGEST_OF: told}}
+    recipe = replace(run.recipe, spec=replace(run.recipe.spec, size=size))
+    return replace(run, recipe=recipe, splits={**run.splits, **split}, metrics={**run.metrics, "unseen_sha256": digest})
+
+
+@pytest.mark.parametrize("part", ["test", "unseen"])
+def test_the_same_ids_of_other_pictures_are_not_the_same_clips(runs: list[Path], part: str) -> None:
+    good, like, bad = (results.read(runs[place]) for place in (0, 2, 3))
+    one, other, wide = _pictures(good, "a"), _pictures(like, "b"), _pictures(bad, "c", size=299)
+    assert compare.same_clips([one, _pictures(like, "a")], part)
+    assert not compare.same_clips([one, other], part)
+    assert compare.pairs([one, other], part) == []
+    assert compare.spread([one, replace(other, recipe=one.recipe, seed=2)], one.name, part)[2] == 1
+    assert compare.same_clips([wide, one], part), "other sizes have other pixels of the same picture"
+    assert not compare.same_clips([wide, one, other], part)
+    assert compare.same_clips([replace(run, simulated=False) for run in (one, other)], part), "a file's id is of its bytes"
+
+
+def test_a_digest_that_is_not_told_to_be_of_pictures_says_nothing_of_them(runs: list[Path]) -> None:
+    one, other = _pictures(results.read(runs[0]), "a"), results.read(runs[2])
+    assert compare.same_clips([one, other, _pictures(other, "b", told="ids")], "test")
 
 
 def test_the_same_run_twice_or_one_that_is_not_evaluated_is_refused(runs: list[Path], tmp_path: Path) -> None:

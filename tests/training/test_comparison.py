@@ -1,9 +1,11 @@
 """The comparison may be stopped at any time, and the same command goes on."""
 
 import json
+import os
 import shutil
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -170,6 +172,30 @@ def test_a_run_that_fails_is_told_of_and_those_after_it_are_done(
     assert said[0] == f"tiny-1: not done: {error}"
     assert said[1].startswith("tiny-2: done, 1 of 2; ")
     assert (out / "report" / "report.md").exists()
+
+
+@pytest.mark.parametrize(("changed", "later_seconds"), [("sanity.json", 60), ("sanity.json", -60), ("metrics.json", 60)])
+def test_what_a_kill_kept_from_being_packed_is_packed_by_the_next_call_and_once(
+    tmp_path: Path, changed: str, later_seconds: int
+) -> None:
+    run, archive = SimpleNamespace(folder=tmp_path / "tiny-1"), tmp_path / "packed" / "tiny-1.tar.gz"
+    run.folder.mkdir()
+    (run.folder / "metrics.json").write_text("{}", encoding="utf-8")
+
+    def finish() -> None:
+        more = {"device": _CPU, "registry": tmp_path, "clock": _Steps(0), "sanity": (run.folder / "sanity.json").exists()}
+        comparison._finish(run, archive.parent, 1, lambda _: None, **more)
+
+    finish()
+    for path, when in ((run.folder / "metrics.json", 900), (archive, 1000), (run.folder / changed, 1000 + later_seconds)):
+        path.touch()
+        os.utime(path, (when, when))
+    finish()
+    with tarfile.open(archive) as packed:
+        assert {(one.name, one.mtime) for one in packed} >= {(f"tiny-1/{changed}", 1000 + later_seconds)}
+    before = archive.stat()
+    finish()
+    assert archive.stat().st_ino == before.st_ino, "what is packed is not packed again"
 
 
 def test_table_1_travels_with_a_packed_run(straight: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pydicom
 import pytest
 
 from dicomqc.core.cine import Eligible
@@ -21,9 +22,9 @@ def _frames(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (_FRAMES, 64, 64)).astype(np.float32)
 
 
-def _npz(path: Path, seed: int, **flags: bool) -> None:
+def _npz(path: Path, seed: int, **more: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, pixel_array=_frames(seed), seriesid="1.2", **flags)
+    np.savez(path, **{"pixel_array": _frames(seed), "seriesid": "1.2", **more})
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -74,6 +75,39 @@ def test_converted_cines_are_read_by_the_node_with_their_pixels_and_train(tmp_pa
     assert np.array_equal(small[0], own)
     path = tmp_path / "out" / "manifest.csv"
     assert len(manifest.admit(path, manifest.read(path), X3D_S).entries) == 2
+
+
+def test_cines_whose_names_differ_behind_their_last_dot_are_not_written_over_each_other(tmp_path: Path) -> None:
+    for number in (5, 6):
+        _npz(tmp_path / "main" / "normal" / "s1" / "RCA" / f"1.2.840.1.{number}.npz", number)
+        (tmp_path / "main" / "selectedVideos" / "p1" / f"v1.{number}").mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "main" / "selectedVideos" / "p1" / f"v1.{number}" / "1.png"), _frames(number)[0])
+    for source in ("coronary-dominance", "cadica"):
+        rows, _ = _run(source, tmp_path / "main", tmp_path)
+        read = [pydicom.dcmread(row["path"]) for row in rows]
+        assert len({ds.SOPInstanceUID for ds in read}) == 2
+        assert [int(ds.pixel_array.flat[0]) for ds in read] == [int(_frames(number).flat[0]) for number in (5, 6)]
+
+
+@pytest.mark.parametrize(
+    ("array", "why"),
+    [
+        (np.zeros((2, 8, 8, 3), np.uint8), "views that are not frames, rows and columns"),
+        (np.zeros((0, 8, 8), np.uint8), "views that are not frames, rows and columns"),
+        (np.full((2, 8, 8), 1500, np.uint16), "views whose values are no numbers from 0 to 255"),
+        (np.full((2, 8, 8), -1, np.int16), "views whose values are no numbers from 0 to 255"),
+        (np.full((2, 8, 8), np.nan), "views whose values are no numbers from 0 to 255"),
+        (np.full((2, 8, 8), "grey"), "views whose values are no numbers from 0 to 255"),
+        (np.linspace(0.0, 1.0, 128).reshape(2, 8, 8), "views whose values are fractions of at most 1"),
+    ],
+)
+def test_arrays_that_are_no_display_grey_are_counted_and_left_out(tmp_path: Path, array: np.ndarray, why: str) -> None:
+    _npz(tmp_path / "main" / "normal" / "s1" / "RCA" / "1.npz", 1, pixel_array=array)
+    dark = np.zeros((2, 8, 8), np.uint8)
+    _npz(tmp_path / "main" / "normal" / "s2" / "RCA" / "1.npz", 2, pixel_array=dark)
+    rows, said = _run("coronary-dominance", tmp_path / "main", tmp_path)
+    assert [Path(row["path"]).parts[-3] for row in rows] == ["s2"]
+    assert said[:-1] == [f"left out: 1 {why}"]
 
 
 def test_cadica_gives_satisfactory_clips_and_the_others_only_when_asked(tmp_path: Path) -> None:

@@ -78,12 +78,16 @@ def test_a_stream_says_of_every_clip_what_is_said_of_the_cached_one(run: Run, wh
     clips = run._simulated("unseen", run._planned("unseen", _SEED, _PATIENTS, 1, print), 1, lambda _: None)
     every = range(len(clips.labels))
     part = Predictions.of(clips, every, loop.score(run.recipe, evaluate.trained(run), clips, every))
+    by_id = dict(zip(part.clips, part.vendors, strict=True))
     predictions.write(tmp_path / "cached.csv", {"stream": part})
     assert (whole / "predictions.csv").read_bytes() == (tmp_path / "cached.csv").read_bytes()
     assert len(every) > loop.BATCH
     found = json.loads((whole / "metrics.json").read_text(encoding="utf-8"))
     frozen = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
-    expected = json.loads(json.dumps(evaluate.figures(_said(whole / "predictions.csv"), frozen, _SEED)))
+    read = _said(whole / "predictions.csv")
+    read = replace(read, vendors=tuple(by_id[clip] for clip in read.clips))
+    expected = json.loads(json.dumps(evaluate.figures(read, frozen, _SEED)))
+    assert len(expected["auc_by_vendor"]) > 1
     assert {name: found["stream"][name] for name in expected} == expected
     assert {name: found[name] for name in frozen} == frozen
 
@@ -191,15 +195,20 @@ def test_seeds_of_the_weights_that_a_run_began_from_are_refused_too(tmp_path: Pa
     assert judges.of_run(began, _CPU, registry.shipped()).seeds == {_TAUGHT, run.unseen_seed, 20260, 500020263}
 
 
-def test_patients_of_a_runs_manifest_are_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_patients_of_the_manifests_of_a_run_and_of_those_that_it_began_from_are_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (taught,) = {plan.patient_id for plan in cohort.balanced(7, 1, twins=0.5)}
     (tmp_path / "a.dcm").write_bytes(b"")
     (tmp_path / "b.dcm").write_bytes(b"")
     lines = ("path,label,patient_id", f"a.dcm,satisfactory,{taught}", "b.dcm,unsatisfactory,somebody")
     (tmp_path / "mine.csv").write_text("\n".join(lines), encoding="utf-8")
     own = _trained(runs.create(tmp_path / "own", _recipe(tmp_path), 1, cines=tmp_path / "mine.csv"))
-    assert program.main(["stream", "--run", str(own.folder), "--seed", "7", "--patients", "2"]) == 2
-    assert "1 patients are among those" in caplog.text
+    later = _trained(runs.create(tmp_path / "later", _recipe(tmp_path), 1, init=str(own.folder)))
+    for run in (own, later):
+        caplog.clear()
+        assert program.main(["stream", "--run", str(run.folder), "--seed", "7", "--patients", "2"]) == 2
+        assert "1 patients are among those" in caplog.text
 
 
 def test_a_run_that_is_not_evaluated_is_sent_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -23,6 +23,8 @@ from training.data.headers import hashed
 from training.data.manifest import Entry, Label
 
 Say = Callable[[str], None]
+_AXES: Final = 3
+_WHITE: Final = 255
 # The categories of CoronaryDominance. Null: the category does not say whether the vessels can be judged.
 DOMINANCE_LABELS: Final[Mapping[str, Label | None]] = {
     "bad quality": Label.UNSATISFACTORY,
@@ -84,11 +86,25 @@ def _dominance(asked: Import, skipped: Counter[str]) -> Iterator[Entry]:
                     skipped[f"views of the category {category or 'unknown'}"] += 1
                     continue
                 frames = np.asarray(found["pixel_array"])
-        except (ValueError, KeyError, OSError, BadZipFile):
+        except (ValueError, KeyError, EOFError, OSError, BadZipFile):
             skipped["files that cannot be read"] += 1
             continue
+        if why := _no_grey(frames):
+            skipped[why] += 1
+            continue
         study = where.parts[-3] if len(where.parts) > 2 else where.parts[0]  # noqa: PLR2004 - study, side, file
-        yield _converted(asked, where, frames, label, patient=f"dominance/{study}", kind=category)
+        name = where.as_posix().removesuffix(".npz")
+        yield _converted(asked, name, frames, label, patient=f"dominance/{study}", kind=category)
+
+
+def _no_grey(frames: NDArray[np.generic]) -> str:
+    """Why an array is no display grey [T,H,W] of 0 to 255, which cannot be guessed from another range; empty where it is."""
+    if frames.ndim != _AXES or not frames.size:
+        return "views that are not frames, rows and columns"
+    # Put so that what is no number is not let through.
+    if frames.dtype.kind not in "uif" or not (frames.min() >= 0 and frames.max() <= _WHITE):
+        return f"views whose values are no numbers from 0 to {_WHITE}"
+    return "views whose values are fractions of at most 1" if frames.dtype.kind == "f" and frames.max() <= 1 else ""
 
 
 def _by_folder(where: Path) -> str:
@@ -135,15 +151,14 @@ def _cadica(asked: Import, skipped: Counter[str]) -> Iterator[Entry]:
             continue
         label = Label.UNSATISFACTORY if left else Label.SATISFACTORY
         kind = "non-selected" if left else "selected"
-        yield _converted(asked, video, np.stack(frames), label, patient=f"cadica/{video.parent.name}", kind=kind)
+        pictures = np.stack(frames)
+        yield _converted(asked, video.as_posix(), pictures, label, patient=f"cadica/{video.parent.name}", kind=kind)
 
 
-def _converted(asked: Import, where: Path, frames: NDArray[np.generic], label: Label, *, patient: str, kind: str) -> Entry:
-    name = where.with_suffix("").as_posix()
-    grey = np.clip(np.rint(frames), 0, 255).astype(np.uint8)
+def _converted(asked: Import, name: str, frames: NDArray[np.generic], label: Label, *, patient: str, kind: str) -> Entry:
     path = convert.write(
-        grey,
-        (asked.dicom / name).with_suffix(".dcm"),
+        np.rint(frames).astype(np.uint8),
+        asked.dicom / f"{name}.dcm",
         patient=hashed(patient),
         study=patient,
         name=name,

@@ -15,7 +15,7 @@ from pydicom import Dataset
 
 from dicomqc import phantom, sample
 from dicomqc.core.cine import Refused
-from dicomqc.phantom import cohort, dicom, files, scene, sight
+from dicomqc.phantom import cohort, dicom, files, motion, scene, sight
 from dicomqc.phantom.cine import shown
 from dicomqc.phantom.plan import NATIVE, CinePlan, Kind
 from dicomqc.phantom.sight import Sight
@@ -74,7 +74,7 @@ def _file_digests(paths: Sequence[Path], folder: Path) -> list[str]:
     """SHA-256 of each file, remembered by path, size and time of change, so that a second start reads none again."""
     memory = folder / _DIGESTS
     known: dict[str, str] = read_json(memory) if memory.exists() else {}
-    found = []
+    found, before = [], len(known)
     for path in paths:
         stat = path.stat()
         name = f"{path} {stat.st_size} {stat.st_mtime_ns}"
@@ -82,8 +82,9 @@ def _file_digests(paths: Sequence[Path], folder: Path) -> list[str]:
             with path.open("rb") as handle:
                 known[name] = hashlib.file_digest(handle, "sha256").hexdigest()
         found.append(known[name])
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(memory, known)
+    if len(known) > before:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(memory, known)
     return found
 
 
@@ -165,7 +166,8 @@ def near_misses(plan: CinePlan) -> tuple[str, ...]:
     found = [*([] if plan.cause is None else [f"twin of {plan.cause.value}"]), *built.present]
     if built.covers is not None:
         found.append("implant beside the vessels")
-    ways = [built.motion.table_px((number - 1) / plan.frame_rate_hz) for number in sight.SAMPLED]
+    shows = motion.source_numbers(plan)
+    ways = [built.motion.table_px((shows[number - 1] - 1) / plan.frame_rate_hz) for number in sight.SAMPLED]
     if max(np.ptp(np.array(ways), axis=0)) >= _PANNED_PX:
         found.append("panning")
     return tuple(found)

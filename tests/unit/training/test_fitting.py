@@ -9,7 +9,7 @@ import yaml
 
 from dicomqc.core.errors import ConfigError
 from training import __main__ as program
-from training import distributed
+from training import distributed, files, fitting, judges, publish
 from training import run as runs
 from training.data.cines import Clips
 from training.data.splits import Split
@@ -45,6 +45,59 @@ def test_seeds_of_earlier_runs_are_known_where_they_were_simulated(monkeypatch: 
 
 def _run(count: int, *, fit_seed: int = 1, seed: int = 5) -> Run:
     return Run(folder=Path(), recipe=replace(_RECIPE, train_clips=count), seed=seed, fit_seed=fit_seed)
+
+
+def _created(folder: Path, init: str = "") -> Run:
+    return runs.create(folder, _PAPER.parent / "cpu" / "x3d_s.yaml", 5, init=init)
+
+
+def test_a_split_from_before_it_was_told_what_its_digests_are_of_is_still_the_same_split(tmp_path: Path) -> None:
+    first = _created(tmp_path / "first")
+    later = _created(tmp_path / "later", init=str(first.folder))
+    for run in (first, later):
+        runs.record_split(run, _clips(), _SPLIT)
+    bare = files.read_json(first.folder / runs.SPLITS)
+    for part in bare.values():
+        assert part.pop("sha256_of") == "clips, patients, labels, pixels"
+    files.write_json(first.folder / runs.SPLITS, bare)
+    assert fitting._split_otherwise(later) == fitting._fitted_otherwise(later, tmp_path) == set()
+    bare["test"]["sha256"] = "another"
+    files.write_json(first.folder / runs.SPLITS, bare)
+    assert fitting._split_otherwise(later) == {5, first.unseen_seed}
+    assert fitting._fitted_otherwise(later, tmp_path) == {5}
+
+
+def test_a_start_that_is_not_there_is_told_by_run_and_path_wherever_ancestors_are_asked_for(tmp_path: Path) -> None:
+    first = _created(tmp_path / "first", init=str(tmp_path / "gone"))
+    later = _created(tmp_path / "later", init=str(first.folder))
+    asked = (
+        lambda: judges._known_seeds(later, tmp_path),
+        lambda: fitting._known_whatever_the_split(later, tmp_path),
+        lambda: publish._training(later),
+    )
+    for ask in asked:
+        with pytest.raises(ConfigError, match=f"^{first.folder}: began at {tmp_path / 'gone'}, and no run is there"):
+            ask()
+
+
+@pytest.mark.parametrize("start", ["", "x3d-s-demo@1.0.0", "elsewhere/X3D_S.pyth"])
+def test_a_start_that_is_no_run_is_the_root(tmp_path: Path, start: str) -> None:
+    first = _created(tmp_path / "first", init=start)
+    later = _created(tmp_path / "later", init=str(first.folder))
+    assert runs.ancestry(later) == (start, [first])
+
+
+def test_the_chain_of_candidates_in_docs_leads_from_the_root_of_the_repository_to_a_card(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = _PAPER.parents[2]
+    last = runs.reopen(root / "docs" / "results" / "candidate-3")
+    monkeypatch.chdir(root)
+    start, since = runs.ancestry(last)
+    assert (start, [one.folder.name for one in since]) == ("x3d-s-demo@2.0.0", ["candidate-2", "candidate"])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="candidate-3: began at docs/results/candidate-2, and no run is there"):
+        runs.ancestry(last)
 
 
 def test_fewer_clips_are_trained_on_the_same_ones_for_every_model_and_fit_seed_and_validation_stays_whole() -> None:

@@ -63,3 +63,16 @@ def test_a_fits_losses_are_in_its_log_and_in_tensorboard_and_what_is_left_is_tol
     shown = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [event.step for event in shown.Scalars("loss")] == [10, 20]
     assert shown.Scalars("validation_auc")[0].value == pytest.approx(0.875)
+
+
+def test_a_resumed_fit_keeps_the_events_up_to_its_checkpoint_and_hides_those_that_are_done_again(tmp_path: Path) -> None:
+    board = tmp_path / "tensorboard"
+    for first, last in ((0, 30), (20, 40)):
+        fit = Progress(tmp_path, lambda _: None, first=first, total=40, units=40.0)
+        for number in range(first + 1, last + 1):
+            fit.step(number, loss=float(last), cost=1.0, facts={})
+        fit.close()
+        # They are read in the order of their names, which two of one second need not have.
+        next(board.glob("*.tfevents.*.*")).rename(board / f"{last}.tfevents")
+    shown = EventAccumulator(str(board)).Reload()
+    assert [(event.step, event.value) for event in shown.Scalars("loss")] == [(10, 30.0), (20, 30.0), (30, 40.0), (40, 40.0)]
