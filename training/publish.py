@@ -41,8 +41,7 @@ GENERATOR: Final = {
 LIMITS: Final = (
     "Never validated on patients. Not simulated: biplane and rotational runs, children, anomalous coronary origins, "
     "aneurysms; of devices only a few. A run that is one still picture is mostly called unsatisfactory, whatever it shows. "
-    "Versions that ship with dicomqc were let pass by a check on one real run, which is no independent test of them; "
-    "others may fail it."
+    "Versions that ship with dicomqc passed a check on one real run, one cine of one laboratory; others may fail it."
 )
 LIMITS_OF_OWN: Final = (
     "Tested on what its metrics list and nowhere else: other laboratories, equipment and ways of display are untried."
