@@ -23,6 +23,7 @@ from training.data.splits import Split
 from training.progress import Say
 from training.recipe import NORM_CLIPS, Recipe
 from training.run import DIGEST_OF, FIT, KINETICS_SUFFIX, SPLITS, WEIGHTS, Run
+from training.sanity import relabelled
 
 
 def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Path, clock: Clock = NO_END) -> None:
@@ -47,8 +48,9 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
             f"{recipe.steps(len(train))} steps; log in {folder}/log.jsonl"
         )
         allocator.keep_freed(device)
+        given = relabelled(clips, run.fit_seed) if recipe.shuffled else clips
         model = loop.fit(
-            recipe, clips, train, folder, run.fit_seed, say, validation=validation, start=start, device=device, clock=clock
+            recipe, given, train, folder, run.fit_seed, say, validation=validation, start=start, device=device, clock=clock
         )
         temperature = _calibrated(recipe, model, clips, validation, device) if recipe.calibrate else None
     else:

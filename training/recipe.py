@@ -59,7 +59,7 @@ class Recipe:
     the result's logits by the temperature that validation gives. The first `frozen` blocks keep the weights that it began from.
     Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best by AUC is kept. `micro_batch`
     clips at most are on the device at once (0: the batch). `precision` fp32 forbids mixed precision, which auto takes where the
-    hardware has it.
+    hardware has it. `shuffled`: the training clips' labels are, a check: what is fitted so must end at an AUC of a half.
     """
 
     name: str
@@ -97,6 +97,7 @@ class Recipe:
     validate_epochs: int = 0
     micro_batch: int = 0
     precision: Wanted = "auto"
+    shuffled: bool = False
     margin: int = 1
     checkpoint_steps: int = 50
     threads: int = 2
@@ -146,6 +147,7 @@ NORM_CLIPS: Final = 8
 _REPLAYED: Final = (4, 8, 16)
 _X3D_BLOCKS: Final = 6
 _LESSONS: Final = ("kind_loss", "sight_loss", "again_loss")
+_TELLING: Final = ("blank", "replay", "kind_loss", "sight_loss")
 _SHARES_OF_CLIPS: Final = ("flip", "blur", "local")
 _BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank", "replay", "sway", "again", "blend")
 
@@ -163,8 +165,9 @@ def _usable(recipe: Recipe) -> Recipe:
         limit = " and below 1" if name in _BELOW_ONE else " and at most 1" if name in _SHARES_OF_CLIPS else ""
         if not is_finite(value) or value < 0 or (limit and value > 1) or (name in _BELOW_ONE and value >= 1):
             raise ConfigError(f"{name}: a number of at least 0{limit} is expected")
-    if not isinstance(recipe.calibrate, bool):
-        raise ConfigError("calibrate: true or false is expected")
+    for name in ("calibrate", "shuffled"):
+        if not isinstance(getattr(recipe, name), bool):
+            raise ConfigError(f"{name}: true or false is expected")
     _fitting(recipe)
     registry.check_name(recipe.name, recipe.version)
     return recipe
@@ -190,12 +193,19 @@ def _fitting(recipe: Recipe) -> None:
             raise ConfigError(f"phases[{i}]: steps or epochs is expected, and one of them only")
         if phase.frames > frames:
             raise ConfigError(f"phases[{i}].frames: the spec has {frames}")
+    _taught(recipe)
+    _mixable(recipe)
+    _paired(recipe)
+
+
+def _taught(recipe: Recipe) -> None:
+    """What can be kept, and what shuffled labels may not stand beside."""
     if recipe.frozen and not (recipe.model.startswith("x3d") and recipe.frozen < _X3D_BLOCKS):
         raise ConfigError(
             f"frozen: at most {_X3D_BLOCKS - 1} of the {_X3D_BLOCKS} blocks of an X3D can be kept, none of other models"
         )
-    _mixable(recipe)
-    _paired(recipe)
+    if recipe.shuffled and any(getattr(recipe, name) for name in _TELLING):
+        raise ConfigError(f"shuffled: {', '.join(_TELLING)} tell the label in other ways; each must be 0")
 
 
 def _paired(recipe: Recipe) -> None:

@@ -16,7 +16,19 @@ INDEPENDENT: Final = ("independent", "unseen")
 _FEWEST_PASSES: Final = 10  # ours: a run of one pass says nothing of its model
 _PLANNED_SEEDS: Final = {"x3d_s": 3, "resnet18_3d": 3}  # ours: what deploy/comparison.sh fits more than once
 _PLANNED_UNSEEN: Final = 440  # ours: the patients of config/training/base.yaml
-_NOT_THE_PAPERS: Final = ("replay", "sway", "again", "blank", "kind_loss", "sight_loss", "ema", "frozen", "blend", "calibrate")
+_NOT_THE_PAPERS: Final = (
+    "replay",
+    "sway",
+    "again",
+    "blank",
+    "kind_loss",
+    "sight_loss",
+    "ema",
+    "frozen",
+    "blend",
+    "calibrate",
+    "shuffled",
+)
 _NOT_ITS_CHANGES: Final = ("clutter", "local", "noise", "scale", "translate", "log_gamma", "log_contrast", "brightness")
 
 

@@ -1,11 +1,14 @@
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from torch import nn
 
 from dicomqc.core.errors import ConfigError
 from training import __main__ as program
@@ -151,3 +154,29 @@ def test_batches_of_which_a_part_has_too_few_clips_are_refused_before_a_folder_i
     parts = f"phases: some of a batch's parts{shared} have {fewest} clips"
     assert caplog.messages[-1].startswith(parts if fewest else "reading of clips begins")
     assert (tmp_path / "run").exists() == (not fewest)
+
+
+def test_a_shuffled_recipe_is_fitted_on_the_clips_with_their_labels_in_another_order(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    clips, given = _clips(), []
+    run = SimpleNamespace(
+        folder=tmp_path,
+        recipe=replace(_RECIPE, shuffled=True, train_clips=0, calibrate=False),
+        init="",
+        seed=1,
+        fit_seed=1,
+        unseen_seed=2,
+        without_kind="",
+        without_vendor="",
+        manifest=None,
+        clips=lambda *_: clips,
+        split=lambda _: _SPLIT,
+    )
+    for name, answer in (("_checked_start", None), ("_recorded", None), ("_fitted_otherwise", set())):
+        monkeypatch.setattr(fitting, name, lambda *_, answer=answer: answer)
+    monkeypatch.setattr(fitting.loop, "fit", lambda _, taken, *__, **___: given.append(taken) or nn.Linear(1, 1))
+    fitting.fit(cast("Run", run), 1, lambda _: None, device=torch.device("cpu"), registry=tmp_path)
+    assert sorted(given[0].labels) == sorted(clips.labels)
+    assert (given[0].labels != clips.labels).any()
+    assert given[0].frames is clips.frames
