@@ -44,11 +44,15 @@ def add(command: Command, say: Say) -> None:
 
 def _add_phantom(added: argparse.ArgumentParser, say: Say) -> None:
     added.add_argument("--seed", type=whole(0), required=True)
-    added.add_argument("--cohort", choices=presets.NAMES, help="a cohort by name, instead of the four options that follow")
+    added.add_argument("--cohort", choices=presets.NAMES, help="a cohort by name, instead of the three options that follow")
     added.add_argument("--patients", type=whole(1), default=10)
     added.add_argument("--unsatisfactory", type=float, default=0.3, help="expected share of unsatisfactory cines")
-    added.add_argument("--ineligible", type=float, default=0.1, help="expected share of short, 7.5 and 30 fps runs")
     added.add_argument("--twins", type=float, default=0.0, help="above 0: a balanced cohort, this share of it in twins")
+    added.add_argument(
+        "--ineligible",
+        type=float,
+        help="share of short, 7.5 and 30 fps runs: expected (default 0.1), or reached by adding to --cohort's (default: none)",
+    )
     added.add_argument("--sink", choices=("dicom", "cache"), default="dicom", help="what is written (default dicom)")
     added.add_argument(
         "--recipe",
@@ -82,7 +86,10 @@ def _phantom(options: argparse.Namespace, say: Say) -> None:
 
 def _plans(options: argparse.Namespace, say: Say) -> tuple[CinePlan, ...]:
     if options.cohort:
-        return runs.preset(options.cohort, options.seed, options.workers, say)
+        share = options.ineligible or 0.0
+        if not 0.0 <= share < 1.0:
+            raise ConfigError("ineligible: beside a cohort by name, a number of at least 0 and below 1 is expected")
+        return presets.with_ineligible(runs.preset(options.cohort, options.seed, options.workers, say), share)
     if not 0.0 <= options.twins < 1.0:
         raise ConfigError("twins: a number of at least 0 and below 1 is expected")
     return sources.simulated(
@@ -90,7 +97,7 @@ def _plans(options: argparse.Namespace, say: Say) -> tuple[CinePlan, ...]:
         options.patients,
         twins=options.twins,
         unsatisfactory=options.unsatisfactory,
-        ineligible=options.ineligible,
+        ineligible=0.1 if options.ineligible is None else options.ineligible,
     )
 
 

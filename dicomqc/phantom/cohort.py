@@ -22,7 +22,7 @@ from dicomqc.phantom.projection import FRAME
 _STUDY: Final = 1_000_000  # a spawn key that no cine number reaches
 _ATTEMPT: Final = 1000  # a step of draws that no cine number reaches
 _VENDORS: Final = 3
-_MAGNIFICATION: Final = 1.4
+_MAGNIFICATION: Final = 1.4  # at which fields are drawn; the header's follows from where its detector stands
 # The usual views: LAO and cranial positive, degrees.
 _VIEWS: Final = {
     "left": ((-30, -25), (-20, 30), (-5, 38), (0, -30), (5, 35), (40, 27), (45, -30), (-30, 0), (90, 0), (45, 0)),

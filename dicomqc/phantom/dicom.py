@@ -1,5 +1,6 @@
 """A simulated cine as X-Ray Angiographic Image Storage (PS3.3 A.14): same plan and pixels, same bytes."""
 
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ from pydicom.uid import UID, XRayAngiographicImageStorage
 
 from dicomqc.phantom import cine
 from dicomqc.phantom.plan import EXPLICIT_VR_LE, JPEG_BASELINE, JPEG_LOSSLESS_SV1, CinePlan, Stream, generator
+from dicomqc.phantom.projection import FRAME, SOURCE_TO_HEART_MM
 
 _IMPLEMENTATION: Final = UID("2.25.281083465390240194610938112104867531817")
 # Invented makers with the habits of real ones: a file must not say that a real machine made it.
@@ -62,16 +64,19 @@ def _time(seconds: int) -> str:
     return f"{seconds // 3600:02d}{seconds // 60 % 60:02d}{seconds % 60:02d}"
 
 
+def _studied(draw: np.random.Generator) -> date:
+    return date(2000 + int(draw.integers(10, 25)), int(draw.integers(1, 13)), int(draw.integers(1, 29)))
+
+
 def patient_and_study(ds: Dataset, plan: CinePlan) -> None:
     """Fill in who the simulated cine is of, and when and by what it was recorded (PS3.3 C.7.1 to C.7.5)."""
     draw = generator(plan.seed, plan.patient, Stream.HEADER, plan.study)
-    person = generator(plan.seed, plan.patient, Stream.HEADER)
     maker, model, software = _VENDORS[plan.vendor]
-    date = f"20{int(draw.integers(10, 25)):02d}{int(draw.integers(1, 13)):02d}{int(draw.integers(1, 29)):02d}"
+    day = _studied(draw)
     ds.SpecificCharacterSet = "ISO_IR 100"
     ds.SOPClassUID = XRayAngiographicImageStorage
     ds.SOPInstanceUID = plan.sop_instance_uid
-    ds.StudyDate = ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = date
+    ds.StudyDate = ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = f"{day:%Y%m%d}"
     # An exam begins within half an hour, so that a clock's minute hardly tells which of its series a cine is.
     began = 3600 * int(draw.integers(7, 18)) + int(draw.integers(1800))
     series = began + 60 * plan.series_number
@@ -85,11 +90,7 @@ def patient_and_study(ds: Dataset, plan: CinePlan) -> None:
     ds.StudyDescription = "Simulated coronary angiography"
     ds.SeriesDescription = f"Coronary {plan.series_number}"
     ds.PatientName, ds.PatientID = plan.patient_name, plan.patient_id
-    # The paper's Table 1: 63.5 years of age with a spread of 13, 58 % men.
-    born = int(date[:4]) - int(np.clip(person.normal(63.5, 13.0), 25, 95))
-    ds.PatientBirthDate = f"{born}{int(person.integers(1, 13)):02d}{int(person.integers(1, 29)):02d}"
-    ds.PatientAge = f"{int(date[:4]) - born:03d}Y"
-    ds.PatientSex = "M" if person.random() < 0.58 else "F"
+    _person(ds, plan, day)
     ds.StudyInstanceUID, ds.SeriesInstanceUID = plan.study_instance_uid, plan.series_instance_uid
     ds.StudyID = f"{plan.patient:06d}{plan.study:02d}"
     ds.BodyPartExamined = "HEART"
@@ -97,21 +98,39 @@ def patient_and_study(ds: Dataset, plan: CinePlan) -> None:
     ds.PatientOrientation = ""
 
 
+def _person(ds: Dataset, plan: CinePlan, day: date) -> None:
+    """A patient's one birth date and sex, and the age in whole years on the `day` of the exam (PS3.3 C.7.1.1, C.7.2.2)."""
+    draw = generator(plan.seed, plan.patient, Stream.HEADER)
+    # The paper's Table 1: 63.5 years of age with a spread of 13, 58 % men; the age is that at exam 0, which everyone has.
+    age, birthday = int(np.clip(draw.normal(63.5, 13.0), 25, 95)), (int(draw.integers(1, 13)), int(draw.integers(1, 29)))
+    first = _studied(generator(plan.seed, plan.patient, Stream.HEADER, 0))
+    born = date(first.year - age - (birthday > (first.month, first.day)), *birthday)
+    ds.PatientBirthDate = f"{born:%Y%m%d}"
+    ds.PatientAge = f"{day.year - born.year - (birthday > (day.month, day.day)):03d}Y"
+    ds.PatientSex = "M" if draw.random() < 0.58 else "F"
+
+
 def _acquisition(ds: Dataset, plan: CinePlan) -> None:
-    """X-Ray Acquisition, XA Positioner, Cine and Multi-frame modules (PS3.3 C.8.7.2, C.8.7.5, C.7.6.5, C.7.6.6)."""
+    """Contrast/Bolus, Cine, Multi-frame, X-Ray Acquisition, Table and XA Positioner (PS3.3 C.7.6.4 to 6, C.8.7.2 to 5)."""
     draw = plan.rng(Stream.HEADER)
     ds.ImageType = ["ORIGINAL", "PRIMARY", "SINGLE PLANE"]
     ds.KVP = str(int(draw.integers(65, 110)))
     ds.XRayTubeCurrent = int(draw.integers(300, 900))
     ds.ExposureTime = int(draw.integers(4, 11))
     ds.RadiationSetting = "GR"
+    # Of the exam, not of what is seen: a run without contrast says the same.
+    ds.ContrastBolusAgent = "IODINATED CONTRAST"
+    # Empty is "not known" (type 2), as of a table that floats by hand: a run that pans is satisfactory less often.
+    ds.TableMotion = ""
     ds.PositionerMotion = "STATIC"
     ds.PositionerPrimaryAngle = f"{plan.primary_deg:.1f}"
     ds.PositionerSecondaryAngle = f"{plan.secondary_deg:.1f}"
-    ds.DistanceSourceToDetector = str(int(draw.integers(950, 1200)))
-    ds.ImagerPixelSpacing = [f"{plan.mm_per_pixel * 1.4:.4f}"] * 2
-    ds.DistanceSourceToPatient = "750"
-    ds.IntensifierSize = str(round(plan.mm_per_pixel * 1.4 * 512))
+    detector_mm = int(draw.integers(950, 1200))
+    # At the detector; the heart, with `mm_per_pixel`, lies at the isocentre.
+    spacing_mm = plan.mm_per_pixel * detector_mm / SOURCE_TO_HEART_MM
+    ds.DistanceSourceToDetector, ds.DistanceSourceToPatient = str(detector_mm), f"{SOURCE_TO_HEART_MM:.0f}"
+    ds.ImagerPixelSpacing = [f"{spacing_mm:.4f}"] * 2
+    ds.IntensifierSize = str(round(spacing_mm * FRAME))
     ds.FieldOfViewShape = "RECTANGLE"
     _rate(ds, plan)
     ds.HeartRate = round(plan.heart_rate_bpm)

@@ -27,6 +27,7 @@ _BOTH: Final = 31
 _PREVALENCE: Final = 0.12
 _INDEPENDENT_PATIENTS: Final = 400
 _SMALL_PATIENTS: Final = 12
+_RUNS: Final = 3  # of an added patient
 
 
 def planned(name: str, seed: int, workers: int = 1, progress: Callable[[int, int], None] | None = None) -> tuple[CinePlan, ...]:
@@ -37,7 +38,21 @@ def planned(name: str, seed: int, workers: int = 1, progress: Callable[[int, int
     wishes = {"table1": _table1, "independent": _independent, "small": _small}[name](seed)
     plans = [one for patient, wanted in enumerate(wishes) for one in cohort.lay_out(seed, patient, wanted)]
     plans = settled(plans, workers, progress)
-    return (*plans, *(_ineligible(seed) if name == "small" else ()))
+    return (*plans, *(_ineligible(seed, _SMALL_PATIENTS, [Kind.CORONARY] * 3) if name == "small" else ()))
+
+
+def with_ineligible(plans: Sequence[CinePlan], share: float) -> tuple[CinePlan, ...]:
+    """`plans` and behind them further patients' short runs and runs of 7.5 or 30 fps, until such are `share` (below 1) of all.
+
+    Those in `plans` count. Kinds are as frequent as in `plans`, and labels are what is seen: these runs are not drawn anew.
+    """
+    own = sum(not one.eligible for one in plans)
+    more = round(share * (len(plans) - own) / (1.0 - share)) - own
+    seed, first = plans[0].seed, 1 + max(one.patient for one in plans)
+    rng = generator(seed, _DRAWS, 3)
+    kinds = [plans[int(rng.integers(len(plans)))].kind for _ in range(more)]
+    parts = [kinds[start : start + _RUNS] for start in range(0, more, _RUNS)]
+    return (*plans, *(one for place, part in enumerate(parts) for one in _ineligible(seed, first + place, part)))
 
 
 def settled(plans: Sequence[CinePlan], workers: int = 1, progress: Callable[[int, int], None] | None = None) -> list[CinePlan]:
@@ -133,6 +148,6 @@ def _small(seed: int) -> list[list[Wish]]:
     return wishes
 
 
-def _ineligible(seed: int) -> list[CinePlan]:
-    """A patient of short runs and of other frame rates beside the small cohort."""
-    return cohort.lay_out(seed, _SMALL_PATIENTS, [Wish(kind=Kind.CORONARY)] * 3, ineligible=1.0)
+def _ineligible(seed: int, patient: int, kinds: Sequence[Kind]) -> list[CinePlan]:
+    """A patient of short runs and of other frame rates, whom the paper's rule leaves out."""
+    return cohort.lay_out(seed, patient, [Wish(kind=kind) for kind in kinds], ineligible=1.0)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 FRAME: Final = 512
 MARGIN: Final = 128
 CANVAS: Final = FRAME + 2 * MARGIN
-_SOURCE_TO_HEART_MM: Final = 750.0
+SOURCE_TO_HEART_MM: Final = 750.0
 
 Float = NDArray[np.float32]
 Points = NDArray[np.float64]
@@ -44,13 +44,13 @@ class View:
 
     def ray(self, point: Points) -> Points:
         """The unit vector [3] from a body point [3] in mm to the source."""
-        way = self.axes[2] * _SOURCE_TO_HEART_MM - point
+        way = self.axes[2] * SOURCE_TO_HEART_MM - point
         return np.asarray(way / np.linalg.norm(way), dtype=np.float64)
 
     def project(self, points: Points) -> Points:
         """Body points [N,3] in mm to canvas points [N,2] (column, row) in pixels."""
         across, up, depth = (points @ self.axes.T).T
-        scale = _SOURCE_TO_HEART_MM / (_SOURCE_TO_HEART_MM - depth) / self.mm_per_pixel
+        scale = SOURCE_TO_HEART_MM / (SOURCE_TO_HEART_MM - depth) / self.mm_per_pixel
         middle = CANVAS / 2
         return np.stack([middle + self.offset[0] + across * scale, middle + self.offset[1] - up * scale], axis=1)
 

@@ -1,6 +1,7 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from pydicom import Dataset
 from sklearn.metrics import roc_auc_score
 
@@ -142,7 +143,28 @@ def test_the_small_cohort_has_twenty_eligible_cines_of_each_label_from_twelve_pa
     kinds = [p.kind for patient, wanted in enumerate(wishes) for p in cohort.lay_out(1, patient, wanted)]
     assert len(wishes) == 12
     assert Counter(kind is Kind.CORONARY for kind in kinds) == {True: 24, False: 24}
-    assert not any(p.eligible for p in presets._ineligible(1))
+    assert not any(p.eligible for p in presets._ineligible(1, 12, [Kind.CORONARY] * 3))
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (0.1, 20), (0.5, 180)])
+def test_ineligible_runs_come_after_a_cohort_up_to_their_share_and_change_none_of_its_own(share: float, expected: int) -> None:
+    plans = cohort.plan(9, 60, unsatisfactory=0.5, cines=(3, 3))
+    found = presets.with_ineligible(plans, share)
+    added = found[len(plans) :]
+    assert found[: len(plans)] == plans
+    assert len(added) == expected
+    assert not any(p.eligible for p in added)
+    assert not {p.patient_id for p in added} & {p.patient_id for p in plans}
+    assert len({(p.patient, p.cine) for p in added}) == expected
+    assert expected < 100 or 0.35 < sum(p.kind is Kind.CORONARY for p in added) / expected < 0.65
+
+
+def test_ineligible_runs_that_a_cohort_holds_count_towards_the_share() -> None:
+    plans = cohort.plan(9, 60, ineligible=0.2, cines=(3, 3))
+    own = sum(not p.eligible for p in plans)
+    assert presets.with_ineligible(plans, 0.1) == plans
+    found = presets.with_ineligible(plans, 0.4)
+    assert sum(not p.eligible for p in found) == round((len(plans) - own) * 0.4 / 0.6) > own > 20
 
 
 def test_the_independent_cohort_has_the_papers_prevalence() -> None:

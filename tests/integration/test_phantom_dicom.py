@@ -1,15 +1,20 @@
 import csv
+from collections import defaultdict
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
 from dicomqc.phantom import cine, cohort, dicom, files, sight
-from dicomqc.phantom.plan import EXPLICIT_VR_LE, JPEG_BASELINE, JPEG_LOSSLESS_SV1, JPEG_LS
+from dicomqc.phantom.cohort import Wish
+from dicomqc.phantom.plan import EXPLICIT_VR_LE, JPEG_BASELINE, JPEG_LOSSLESS_SV1, JPEG_LS, CinePlan, Kind
+from dicomqc.phantom.projection import FRAME, View
 
 _PLAN = cohort.plan(31, 1)[0]
 
@@ -79,6 +84,44 @@ def test_the_frame_rate_is_found_where_the_increment_pointer_points(tmp_path: Pa
     assert ds.FrameIncrementPointer == 0x00181063
     assert 1000.0 / float(ds.FrameTime) == pytest.approx(rate, rel=1e-4)
     assert ds.NumberOfFrames == 5
+
+
+def _header(plan: CinePlan) -> Dataset:
+    ds = Dataset()
+    dicom.patient_and_study(ds, plan)
+    dicom._acquisition(ds, plan)
+    return ds
+
+
+def test_a_length_at_the_isocentre_is_measured_right_by_the_header() -> None:
+    for plan in cohort.balanced(31, 10):
+        ds = _header(plan)
+        scale = float(ds.ImagerPixelSpacing[0]) * float(ds.DistanceSourceToPatient) / float(ds.DistanceSourceToDetector)
+        view = View(primary_deg=30.0, secondary_deg=-20.0, mm_per_pixel=plan.mm_per_pixel, offset=(0.0, 0.0))
+        ends = view.project(np.outer([-15.0, 15.0], view.axes[0]))
+        assert (ends[1, 0] - ends[0, 0]) * scale == pytest.approx(30.0, rel=1e-3)
+        assert float(ds.IntensifierSize) == pytest.approx(float(ds.ImagerPixelSpacing[0]) * FRAME, abs=0.6)
+
+
+def test_a_patient_is_born_once_and_as_old_as_the_exams_date_says() -> None:
+    born, ages = defaultdict(set), []
+    for patient in range(60):
+        for plan in cohort.lay_out(31, patient, [Wish(kind=Kind.CORONARY, study=study) for study in range(3)]):
+            ds = _header(plan)
+            born[patient].add((ds.PatientBirthDate, ds.PatientSex))
+            first, last = (date.fromisoformat(text) for text in (ds.PatientBirthDate, ds.StudyDate))
+            birthday_to_come = first.replace(year=last.year) > last
+            assert ds.PatientAge == f"{last.year - first.year - birthday_to_come:03d}Y"
+            ages += [int(ds.PatientAge[:3])] if plan.study == 0 else []
+    assert {len(found) for found in born.values()} == {1}
+    assert 25 <= min(ages) < max(ages) <= 95
+    assert np.mean(ages) == pytest.approx(63.0, abs=5.0)
+    assert np.std(ages) == pytest.approx(13.0, abs=4.0)
+
+
+def test_contrast_medium_and_table_are_told_alike_whatever_is_seen() -> None:
+    heads = [_header(replace(plan, kind=kind)) for plan in cohort.balanced(31, 4) for kind in Kind]
+    assert {(ds.ContrastBolusAgent, ds["TableMotion"].value) for ds in heads} == {("IODINATED CONTRAST", "")}
 
 
 def test_labels_name_every_file(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from dicomqc.core.cine import Eligible, Refusal, Refused
 from dicomqc.core.errors import ConfigError
-from dicomqc.phantom import cohort, files, sight
+from dicomqc.phantom import cohort, files, presets, sight
 from dicomqc.phantom.plan import SYNTAXES
 from dicomqc.sample.pipeline import sample_cine
 from dicomqc.sample.spec import RESNET_2D, X3D_S, FrameSpec
@@ -195,6 +195,30 @@ def test_the_cache_sink_leaves_out_what_the_node_would_refuse(tmp_path: Path, ca
     assert f"left out {len(plans) - len(kept)} cines" in caplog.text
     with pytest.raises(ConfigError, match="there is no file"):
         manifest.read(tmp_path / "labels.csv")
+
+
+def test_a_cohort_by_name_gets_the_ineligible_runs_that_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(presets, "_SMALL_PATIENTS", 1)
+    kept = [plan.sop_instance_uid for plan in presets.planned("small", 77) if plan.eligible]
+    asked = ["phantom", "--seed", "77", "--cohort", "small", "--sink", "cache", "--workers", "1"]
+    asked += ["--recipe", str(_RECIPES / "resnet18_2d.yaml")]
+    for share, expected in ((), 3), (("--ineligible", "0.75"), 12):
+        assert program.main([*asked, *share, "--out", str(tmp_path)]) == 0
+        assert f"left out {expected} cines" in caplog.text
+        with (tmp_path / "labels.csv").open(encoding="utf-8", newline="") as handle:
+            assert [row["sop_instance_uid"] for row in csv.DictReader(handle)] == kept
+
+
+@pytest.mark.parametrize("share", ["1", "-0.1", "nan"])
+def test_a_share_that_no_cohort_by_name_can_have_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, share: str
+) -> None:
+    asked = ["phantom", "--seed", "77", "--cohort", "table1", "--out", str(tmp_path)]
+    assert program.main([*asked, f"--ineligible={share}"]) == 2
+    assert caplog.messages[-1] == "ineligible: beside a cohort by name, a number of at least 0 and below 1 is expected"
 
 
 def test_a_cache_of_an_earlier_version_gives_the_same_labels(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.benchmarks.bench_phantom_realism import noise
 from tests.benchmarks.realism_angiogram import GAP, calibres, catheter, catheter_edges, fresh, front, moved, origin, speeds
 from tests.benchmarks.realism_lines import Float, lines, parts, ridges, width_and_depth
 
@@ -55,6 +56,12 @@ def test_a_catheter_has_the_edge_spread_of_its_blur(blur: float) -> None:
     assert np.abs(course - (150, 150)).sum(1).min() < 15.0
     (spread,) = catheter_edges(picture, course, 1.0).values()
     assert spread == pytest.approx(2.563 * blur, rel=0.15)
+
+
+@pytest.mark.parametrize("frames", [5, 13, 40])
+def test_noise_without_memory_has_none_in_a_short_run_either(frames: int) -> None:
+    found = noise(np.stack([grained(drawn([], 1.0, size=128), frame) for frame in range(frames)]))
+    assert [found[f"noise correlation after {lag} frame"] for lag in (1, 2)] == pytest.approx([0.0, 0.0], abs=0.03)
 
 
 def test_a_picture_without_a_line_has_no_catheter() -> None:
