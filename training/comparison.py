@@ -6,6 +6,7 @@ the same folder on another machine, the run counts as done there.
 
 import shutil
 import tarfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,15 +138,18 @@ def _archive(folder: Path) -> str:
 
 
 def _behind(folder: Path, packed: Path) -> bool:
-    """Whether a run's archive is not there, or lacks what was written after it: a kill came before it was packed."""
+    """Whether a run's archive is not there, is torn, or lacks what was written after it: a kill came before it was packed."""
     path = packed / _archive(folder)
     if not path.exists():
         return True
     found = [folder / name for name in _PACKED if (folder / name).exists()]
     if any(one.stat().st_mtime_ns > path.stat().st_mtime_ns for one in found):
         return True
-    with tarfile.open(path) as archive:
-        return not {f"{folder.name}/{one.name}" for one in found} <= set(archive.getnames())
+    try:
+        with tarfile.open(path) as archive:
+            return not {f"{folder.name}/{one.name}" for one in found} <= set(archive.getnames())
+    except (tarfile.TarError, EOFError, zlib.error):
+        return True
 
 
 def _pack(folder: Path, out: Path) -> None:

@@ -77,7 +77,7 @@ def _quick(child: nn.Module) -> nn.Module:
 def _along_time(conv: nn.Conv3d) -> bool:
     """Whether it sees several frames, leaves none out, and sees zeros before the first and behind the last."""
     plain = conv.padding_mode == "zeros" and conv.dilation[0] == conv.stride[0] == 1
-    return plain and conv.padding[0] == conv.kernel_size[0] // 2 > 0
+    return plain and conv.kernel_size[0] % 2 == 1 and conv.padding[0] == conv.kernel_size[0] // 2 > 0
 
 
 def initialise(model: nn.Module, name: str) -> None:

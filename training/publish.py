@@ -96,7 +96,8 @@ def _training(run: Run) -> dict[str, Any]:
             "fit_seed": one.fit_seed,
             "simulated": one.manifest is None,
             **({"unseen_seed": one.unseen_seed} if one.manifest is None else {}),
-            "weights_sha256": published.sha256(one.folder / WEIGHTS),
+            # A folder may have been kept without its weights, which are large.
+            "weights_sha256": published.sha256(one.folder / WEIGHTS) if (one.folder / WEIGHTS).exists() else None,
         }
         for one in since
     ]

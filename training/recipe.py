@@ -59,7 +59,7 @@ class Recipe:
     the result's logits by the temperature that validation gives. The first `frozen` blocks keep the weights that it began from.
     Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best by AUC is kept. `micro_batch`
     clips at most are on the device at once (0: the batch). `precision` fp32 forbids mixed precision, which auto takes where the
-    hardware has it. `shuffled`: the training clips' labels are, a check: what is fitted so must end at an AUC of a half.
+    hardware has it. `shuffled`: the labels are while it is fitted, validation's too, a check: its AUC must be a half.
     """
 
     name: str

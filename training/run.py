@@ -179,6 +179,8 @@ def create(
     wanted = load(recipe)
     if not init:
         _check_fresh(wanted)
+    elif wanted.shuffled:
+        raise ConfigError("shuffled: --init would bring weights that know the labels; the check begins at fresh ones")
     digest = "" if cines is None else hashlib.sha256(cines.read_bytes()).hexdigest()
     fit_seed = seed if fit_seed is None else fit_seed
     less = {"without_kind": without_kind, "without_vendor": without_vendor}
@@ -249,7 +251,7 @@ def ancestry(run: Run) -> tuple[str, list[Run]]:
 
 def _lineage(reference: str, registry: Path) -> Iterator[Card]:
     """The cards of published weights and of those that they began from."""
-    while "@" in reference:
+    while names_version(reference):
         card = published.card(reference, registry)
         yield card
         reference = str(card.training.get("init", ""))

@@ -92,6 +92,8 @@ def _plans(options: argparse.Namespace, say: Say) -> tuple[CinePlan, ...]:
         return presets.with_ineligible(runs.preset(options.cohort, options.seed, options.workers, say), share)
     if not 0.0 <= options.twins < 1.0:
         raise ConfigError("twins: a number of at least 0 and below 1 is expected")
+    if options.twins and options.ineligible:
+        raise ConfigError("ineligible: a cohort with twins has no such runs; ask for one of the two")
     return sources.simulated(
         options.seed,
         options.patients,

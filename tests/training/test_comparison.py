@@ -196,6 +196,10 @@ def test_what_a_kill_kept_from_being_packed_is_packed_by_the_next_call_and_once(
     before = archive.stat()
     finish()
     assert archive.stat().st_ino == before.st_ino, "what is packed is not packed again"
+    archive.write_bytes(archive.read_bytes()[:40])
+    finish()
+    with tarfile.open(archive) as packed:
+        assert f"tiny-1/{changed}" in packed.getnames()
 
 
 def test_table_1_travels_with_a_packed_run(straight: Path) -> None:

@@ -111,10 +111,11 @@ def test_a_convolution_of_fewer_frames_than_its_kernel_is_the_same_function(kern
 
 
 @pytest.mark.skipif(not precision.bf16(torch.device("cpu")), reason="a processor without bf16 computes in fp32")
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("frames", [1, 2, 3])
-def test_bf16_gradients_of_few_frames_are_those_of_fp32_but_for_rounding(frames: int) -> None:
+def test_bf16_gradients_of_few_frames_are_those_of_fp32_but_for_rounding(frames: int, stride: int) -> None:
     torch.manual_seed(0)
-    safe = network._quick(nn.Conv3d(64, 64, 3, 1, 1, bias=False))
+    safe = network._quick(nn.Conv3d(64, 64, 3, stride, 1, bias=False))
     assert isinstance(safe, nn.Conv3d)
     clip = torch.randn(2, 64, frames, 5, 5)
     outcome = torch.randn_like(safe(clip))

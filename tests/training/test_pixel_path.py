@@ -221,6 +221,12 @@ def test_a_share_that_no_cohort_by_name_can_have_is_refused(
     assert caplog.messages[-1] == "ineligible: beside a cohort by name, a number of at least 0 and below 1 is expected"
 
 
+def test_ineligible_runs_beside_twins_are_refused_and_not_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    asked = ["phantom", "--seed", "77", "--patients", "2", "--twins", "0.5", "--out", str(tmp_path)]
+    assert program.main([*asked, "--ineligible", "0.2"]) == 2
+    assert caplog.messages[-1] == "ineligible: a cohort with twins has no such runs; ask for one of the two"
+
+
 def test_a_cache_of_an_earlier_version_gives_the_same_labels(tmp_path: Path) -> None:
     plans = cohort.plan(9, 1, cines=(2, 2))
     clips = sources.from_plans(plans, _SMALL, tmp_path, margin=0, workers=1)

@@ -94,12 +94,15 @@ def test_the_chain_of_candidates_in_docs_leads_from_the_root_of_the_repository_t
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     root = _PAPER.parents[2]
-    last = runs.reopen(root / "docs" / "results" / "candidate-3")
+    last = runs.reopen(root / "docs" / "results" / "candidate-4")
     monkeypatch.chdir(root)
     start, since = runs.ancestry(last)
-    assert (start, [one.folder.name for one in since]) == ("x3d-s-demo@2.0.0", ["candidate-2", "candidate"])
+    assert (start, [one.folder.name for one in since]) == ("x3d-s-demo@2.0.0", ["candidate-3", "candidate-2", "candidate"])
+    # Their weights are not kept, and a fit that goes on from here can be published all the same.
+    told = publish._training(last)
+    assert [(one["seed"], one["weights_sha256"]) for one in told["earlier"]] == [(20351, None), (20341, None), (20331, None)]
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="candidate-3: began at docs/results/candidate-2, and no run is there"):
+    with pytest.raises(ConfigError, match="candidate-4: began at docs/results/candidate-3, and no run is there"):
         runs.ancestry(last)
 
 
@@ -180,3 +183,10 @@ def test_a_shuffled_recipe_is_fitted_on_the_clips_with_their_labels_in_another_o
     assert sorted(given[0].labels) == sorted(clips.labels)
     assert (given[0].labels != clips.labels).any()
     assert given[0].frames is clips.frames
+
+
+def test_shuffled_labels_are_learned_from_fresh_weights_or_not_at_all(tmp_path: Path) -> None:
+    recipe = _PAPER.with_name("shuffled.yaml")
+    assert runs.create(tmp_path / "fresh", recipe, 1).recipe.shuffled
+    with pytest.raises(ConfigError, match="shuffled: --init would bring weights that know the labels"):
+        runs.create(tmp_path / "other", recipe, 1, init="x3d-s-demo@7.0.0")
