@@ -48,7 +48,7 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
             f"{recipe.steps(len(train))} steps; log in {folder}/log.jsonl"
         )
         allocator.keep_freed(device)
-        given = relabelled(clips, run.fit_seed) if recipe.shuffled else clips
+        given = _labelled(run, clips)
         model = loop.fit(
             recipe, given, train, folder, run.fit_seed, say, validation=validation, start=start, device=device, clock=clock
         )
@@ -57,16 +57,20 @@ def fit(run: Run, workers: int, say: Say, *, device: torch.device, registry: Pat
         _unknown(run, _split_otherwise(run))
         say(f"nothing is trained: the weights of {run.init} are taken as they are")
         model, temperature = _as_it_is(recipe, start or {}), None
-    seconds = round(time.monotonic() - began, 1)
     if distributed.world().first:
         facts = {
             **_facts(recipe, len(train), len(clips.labels), device),
             "resumed": resumed,
-            "seconds_of_last_process": seconds,
+            "seconds_of_last_process": round(time.monotonic() - began, 1),
             "logits_divided_by": temperature,
         }
         files.write_json(folder / FIT, facts)
         checkpoint.save_weights(model, folder / WEIGHTS)
+
+
+def _labelled(run: Run, clips: Clips) -> Clips:
+    """The clips with the labels that they are fitted on."""
+    return relabelled(clips, run.fit_seed) if run.recipe.shuffled else clips
 
 
 def _facts(recipe: Recipe, taught_clips: int, cohort_clips: int, device: torch.device) -> dict[str, Any]:

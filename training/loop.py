@@ -232,7 +232,7 @@ def _step(run: Fit, state: State, step: Step) -> float:
     share = len(step.indices) / here.size
     total, norm = _pass(run, state, batch, step.number, share, recipe.precision)
     if not math.isfinite(norm) and precision.name(run.device, recipe.precision) != FP32:
-        # oneDNN's bf16 gradients now and then are none; every process sees the same norm.
+        # What is no number in bf16 may be one in fp32; every process sees the same norm.
         total, norm = _pass(run, state, batch, step.number, share, FP32)
     if not (math.isfinite(total) and math.isfinite(norm)):
         raise Diverged(

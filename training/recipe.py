@@ -193,13 +193,13 @@ def _fitting(recipe: Recipe) -> None:
             raise ConfigError(f"phases[{i}]: steps or epochs is expected, and one of them only")
         if phase.frames > frames:
             raise ConfigError(f"phases[{i}].frames: the spec has {frames}")
-    _taught(recipe)
+    _begins(recipe)
     _mixable(recipe)
     _paired(recipe)
 
 
-def _taught(recipe: Recipe) -> None:
-    """What can be kept, and what shuffled labels may not stand beside."""
+def _begins(recipe: Recipe) -> None:
+    """What can be kept of the first weights, and what shuffled labels may not stand beside."""
     if recipe.frozen and not (recipe.model.startswith("x3d") and recipe.frozen < _X3D_BLOCKS):
         raise ConfigError(
             f"frozen: at most {_X3D_BLOCKS - 1} of the {_X3D_BLOCKS} blocks of an X3D can be kept, none of other models"

@@ -27,7 +27,7 @@ _BOTH: Final = 31
 _PREVALENCE: Final = 0.12
 _INDEPENDENT_PATIENTS: Final = 400
 _SMALL_PATIENTS: Final = 12
-_RUNS: Final = 3  # of an added patient
+_RUNS: Final = 3  # of a patient of ineligible ones
 
 
 def planned(name: str, seed: int, workers: int = 1, progress: Callable[[int, int], None] | None = None) -> tuple[CinePlan, ...]:
@@ -38,7 +38,7 @@ def planned(name: str, seed: int, workers: int = 1, progress: Callable[[int, int
     wishes = {"table1": _table1, "independent": _independent, "small": _small}[name](seed)
     plans = [one for patient, wanted in enumerate(wishes) for one in cohort.lay_out(seed, patient, wanted)]
     plans = settled(plans, workers, progress)
-    return (*plans, *(_ineligible(seed, _SMALL_PATIENTS, [Kind.CORONARY] * 3) if name == "small" else ()))
+    return (*plans, *(_ineligible(seed, _SMALL_PATIENTS, [Kind.CORONARY] * _RUNS) if name == "small" else ()))
 
 
 def with_ineligible(plans: Sequence[CinePlan], share: float) -> tuple[CinePlan, ...]:

@@ -22,7 +22,8 @@ from training.carryover_check import GAP, Carried, Row
 
 _CONTRAST_FROM = 15  # frames 1 to 14 show none; seen by eye, the tip's first puff is in 16
 _DECLARED = 1  # the draw of motion, noise and variants that the gap is promised of, whatever the variants
-_TOLD = 2  # the other draws decide nothing, lest the one real run choose weights; all 26 are told in docs/benchmarks.md
+# The other draws promise nothing of later weights, lest the one real run choose them; what docs tell of all 26 must be so.
+_TOLD = (2, 3, 10, 12)
 _DRAWS = Path(__file__).resolve().parents[2] / "docs" / "results" / "carry" / "carry-over.txt"
 
 
@@ -49,14 +50,17 @@ def test_the_shipped_weights_put_all_of_them_on_the_right_side_of_their_threshol
     assert {kind: misses for kind, misses in found.misses.items() if misses} == {}, carryover_check.rendered(found)
 
 
-def test_another_draw_says_of_the_shipped_weights_what_the_docs_tell_of_it(shipped: ModelVersion) -> None:
+@pytest.mark.parametrize("seed", _TOLD)
+def test_another_draw_says_of_the_shipped_weights_what_the_docs_tell_of_it(shipped: ModelVersion, seed: int) -> None:
     told = re.split(r"^seed (\d+)$", _DRAWS.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    mine = told[told.index(str(_TOLD)) + 1]
+    mine = told[told.index(str(seed)) + 1]
     assert f"{Settings().score.model}: 20 variants" in mine
-    found = _asked(shipped, _TOLD)
+    found = _asked(shipped, seed)
     gaps = re.findall(r"(?:smallest gap|under one variant) ([+-][\d.]+)", mine)
-    # Processors differ by some hundredths of a logit.
-    assert [float(gap) for gap in gaps] == pytest.approx([found.gap, found.gap_by_variant, found.gap_alike], abs=0.1)
+    # Processors differ by some hundredths of a logit, which can turn a verdict only where one is told to be wrong.
+    assert [float(gap) for gap in gaps] == pytest.approx([found.gap, found.gap_by_variant, found.gap_alike], abs=0.05)
+    wrong = int(re.findall(r"misses (\d+) of 160", mine)[0])
+    assert abs(sum(found.misses.values()) - wrong) <= (wrong > 0), carryover_check.rendered(found)
 
 
 def test_a_gap_is_told_of_all_pairs_of_those_under_one_variant_and_of_those_made_alike(found: Carried) -> None:
