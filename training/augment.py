@@ -49,13 +49,17 @@ class Strength:
     local: float = 0.0
 
 
-def draw(clips: Clips, indices: NDArray[np.int64], *, frames: int, rng: np.random.Generator) -> torch.Tensor:
-    """Clips uint8 [B,frames,S,S] with a jittered start; fewer frames than the spec's mean a coarser stride over them."""
+def draw(
+    clips: Clips, indices: NDArray[np.int64], *, frames: int, rng: np.random.Generator
+) -> tuple[torch.Tensor, NDArray[np.int64]]:
+    """Clips uint8 [B,frames,S,S] with a jittered start; fewer frames than the spec's mean a coarser stride over them.
+
+    Which of the cached frames each of them shows goes with it, [B,frames].
+    """
     length = clips.frames.shape[1] - 2 * clips.margin
-    stride = length // frames
     starts = rng.integers(0, 2 * clips.margin + 1, len(indices))
-    picked = [clips.clip(int(i))[s : s + length : stride][:frames] for i, s in zip(indices, starts, strict=True)]
-    return torch.from_numpy(np.stack(picked))
+    places = starts[:, None] + np.arange(0, length, length // frames)[:frames]
+    return torch.from_numpy(np.stack([clips.clip(int(i))[row] for i, row in zip(indices, places, strict=True)])), places
 
 
 def augment(batch: torch.Tensor, size: int, strength: Strength, rng: np.random.Generator) -> torch.Tensor:

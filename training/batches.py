@@ -13,6 +13,7 @@ from training import blank, replay
 from training.augment import augment, draw, sway
 from training.data.cines import Clips
 from training.recipe import Phase, Recipe
+from training.replay import Replay
 
 NO_KIND: Final = -100
 # Of the unsatisfactory clips that are chosen for it, and of the satisfactory ones those that stay so where all could.
@@ -25,19 +26,49 @@ _TRIES: Final = 8
 class Batch:
     """`grey` float32 [B,T,S,S] 0 to 255; `targets` [B] (1: unsatisfactory); `kinds` [B], places in a list or NO_KIND.
 
-    `windows` [B] are the shares of the tree that are seen, nan where nothing says so. `again` [B]: whether a clip is the one
-    before it, augmented otherwise, of which the same must be said; in odd places alone.
+    `windows` [B] are the shares of the tree that are seen, `seen` [B,T] those of each frame, nan where nothing says so. `again`
+    [B]: whether a clip is the one before it, augmented otherwise or held, of which the same must be said; in odd places alone.
     """
 
     grey: torch.Tensor
     targets: torch.Tensor
     kinds: torch.Tensor
     windows: torch.Tensor
+    seen: torch.Tensor
     again: torch.Tensor
 
     def part(self, first: int, stop: int) -> "Batch":
         """The clips from `first` on and before `stop`; an even `first` keeps every look with the clip that it is a look at."""
         return Batch(**{field.name: getattr(self, field.name)[first:stop] for field in fields(self)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """What the clips of a batch show and what is said of it, clip by clip as `Batch` has it, before they are augmented.
+
+    `drawn` uint8 [B,T,S,S]; `held` [B] are one picture for the whole run, `plain` [B] the clips as they are.
+    """
+
+    drawn: torch.Tensor
+    targets: NDArray[np.float32]
+    kinds: NDArray[np.int64]
+    windows: NDArray[np.float32]
+    seen: NDArray[np.float32]
+    held: NDArray[np.bool_]
+    plain: NDArray[np.bool_]
+
+    def replace(self, place: int, made: Replay, *, held: bool) -> None:
+        """Show a replay instead: its label is what is seen in it, and nothing is said of its kind."""
+        self.drawn[place] = torch.from_numpy(made.frames)
+        self.targets[place], self.kinds[place] = made.window < sight.ENOUGH, NO_KIND
+        self.windows[place], self.seen[place], self.held[place] = made.window, made.seen, held
+        self.plain[place] = False
+
+    def repeat(self, place: int) -> None:
+        """Show the clip before once more."""
+        for field in fields(self):
+            values = getattr(self, field.name)
+            values[place] = values[place - 1]
 
 
 def make(
@@ -51,35 +82,50 @@ def make(
     device: torch.device,
 ) -> Batch:
     """The batch of the clips `indices` [B] in `phase`, drawn from `rng`; `kinds` are those of the second lesson."""
-    drawn = draw(clips, indices, frames=phase.frames, rng=rng)
-    targets = clips.labels[indices].copy()
-    shown = np.array([kinds.index(clips.kinds[i]) if kinds else NO_KIND for i in indices], dtype=np.int64)
-    windows = np.array([clips.windows[i] if clips.windows else math.nan for i in indices], dtype=np.float32)
-    held = np.zeros(len(indices), bool)
+    shown = _drawn(clips, indices, phase, kinds, rng)
     for place in _chosen(len(indices), recipe.replay, rng):
         found = _replayed(clips, int(indices[place]), phase.frames, rng)
         if found is not None:
-            frames, seen, held[place] = found
-            drawn[place] = torch.from_numpy(frames)
-            targets[place], shown[place], windows[place] = seen < sight.ENOUGH, NO_KIND, seen
-    again = _again(held, recipe.again, rng)
-    for place in np.flatnonzero(again):
-        for values in (drawn, targets, shown, windows, held):
-            values[place] = values[place - 1]
-    _move(drawn, held, recipe, rng)
-    grey = augment(drawn.to(device), phase.size, recipe.augment, rng)
+            shown.replace(place, found[0], held=found[1])
+    again = _again(shown.held, recipe.again, rng)
+    for place in np.flatnonzero(again).tolist():
+        shown.repeat(place)
+    for place in np.flatnonzero(again & shown.plain).tolist():
+        if recipe.again_held and rng.random() < recipe.again_held:
+            _hold(shown, place, rng)
+    _move(shown.drawn, shown.held, recipe, rng)
+    grey = augment(shown.drawn.to(device), phase.size, recipe.augment, rng)
     for place in _chosen(len(indices), recipe.blank, rng):
         # A blank one is unsatisfactory, of no kind, and nothing is seen in it.
         grey[place] = torch.from_numpy(blank.cine(phase.frames, phase.size, rng)).to(grey)
-        targets[place], shown[place], windows[place] = 1.0, NO_KIND, 0.0
+        shown.targets[place], shown.kinds[place], shown.windows[place], shown.seen[place] = 1.0, NO_KIND, 0.0, 0.0
         again[place : place + 2] = False
-    return Batch(
-        grey=grey,
-        targets=torch.from_numpy(targets).to(device),
-        kinds=torch.from_numpy(shown).to(device),
-        windows=torch.from_numpy(windows).to(device),
-        again=torch.from_numpy(again).to(device),
+    told = {name: getattr(shown, name) for name in ("targets", "kinds", "windows", "seen")} | {"again": again}
+    return Batch(grey=grey, **{name: torch.from_numpy(values).to(device) for name, values in told.items()})
+
+
+def _drawn(clips: Clips, indices: NDArray[np.int64], phase: Phase, kinds: tuple[str, ...], rng: np.random.Generator) -> _Shown:
+    """The clips as they are, from a jittered start."""
+    drawn, places = draw(clips, indices, frames=phase.frames, rng=rng)
+    seen = [replay.shares(clips, int(i))[row] for i, row in zip(indices, places, strict=True)]
+    return _Shown(
+        drawn=drawn,
+        targets=clips.labels[indices].copy(),
+        kinds=np.array([kinds.index(clips.kinds[i]) if kinds else NO_KIND for i in indices], dtype=np.int64),
+        windows=np.array([clips.windows[i] if clips.windows else math.nan for i in indices], dtype=np.float32),
+        seen=np.stack(seen),
+        held=np.zeros(len(indices), bool),
+        plain=np.ones(len(indices), bool),
     )
+
+
+def _hold(shown: _Shown, place: int, rng: np.random.Generator) -> None:
+    """Hold one frame of a clip that is shown as it is, in which its label is clear; none where no frame has that."""
+    least, most = sight.GRADED
+    clear = shown.seen[place] < least if shown.targets[place] else shown.seen[place] >= most
+    if clear.any():
+        frame = int(rng.choice(np.flatnonzero(clear)))
+        shown.replace(place, replay.hold(shown.drawn[place].numpy(), shown.seen[place], frame), held=True)
 
 
 def _move(drawn: torch.Tensor, held: NDArray[np.bool_], recipe: Recipe, rng: np.random.Generator) -> None:
@@ -105,8 +151,8 @@ def _again(held: NDArray[np.bool_], share: float, rng: np.random.Generator) -> N
     return again
 
 
-def _replayed(clips: Clips, index: int, frames: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float, bool] | None:
-    """A replay of one clip in `frames` frames, the share that is seen in it, whether it is held; None: there is to be none.
+def _replayed(clips: Clips, index: int, frames: int, rng: np.random.Generator) -> tuple[Replay, bool] | None:
+    """A replay of one clip in `frames` frames, and whether it is held; None: there is to be none.
 
     Neither that a clip is a replay nor that its picture is held may say anything of its label, and the label must be clear:
     unsatisfactory clips are replayed less often, since satisfactory ones give both labels, and what lies in the graded band is
@@ -121,7 +167,7 @@ def _replayed(clips: Clips, index: int, frames: int, rng: np.random.Generator) -
     held = rng.random() < replay.HELD
     step, (least, most) = len(sight.SAMPLED) // frames, sight.GRADED
     for _ in range(_TRIES):
-        made, seen = replay.clip(clips.centred(index)[::step], clips.visible[index][::step], rng, held=held)
-        if (seen >= most) if wanted else (seen < least):
-            return made, seen, held
+        made = replay.clip(clips.centred(index)[::step], clips.visible[index][::step], rng, held=held)
+        if (made.window >= most) if wanted else (made.window < least):
+            return made, held
     return None

@@ -62,7 +62,15 @@ class Fit:
 
     def fresh(self) -> nn.Module:
         """A network as this run needs it."""
-        return network.build(self.recipe.model, self.recipe.dropout, 1 + len(self.kinds) + self.sight).to(self.device)
+        made = network.build(self.recipe.model, self.recipe.dropout, 1 + len(self.kinds) + self.sight)
+        if self.frames:
+            network.tell_frames(made)
+        return made.to(self.device)
+
+    @property
+    def frames(self) -> bool:
+        """Whether the share that is seen is asked of every frame too."""
+        return self.sight and self.recipe.frame_loss > 0
 
 
 def fit(
@@ -273,6 +281,8 @@ def _gradients(run: Fit, state: State, batch: Batch, share: float, arithmetic: W
 
 
 def _loss(run: Fit, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+    outputs = outputs.view(len(outputs), 1 + len(run.kinds) + run.sight, -1)
+    outputs, single = outputs[:, :, 0], outputs[:, -1, 1:]
     labels = run.clips.labels[run.train]
     # The one means against imbalance: unsatisfactory clips weigh as much as the others in sum.
     weight = torch.tensor(float((labels == 0).sum() / max((labels == 1).sum(), 1)), device=outputs.device)
@@ -285,6 +295,8 @@ def _loss(run: Fit, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         loss = loss + run.recipe.again_loss * _disagreement(outputs[:, 0], batch.again)
     if run.sight:
         loss = loss + run.recipe.sight_loss * _sight(outputs[:, -1], batch.windows)
+    if run.frames:
+        loss = loss + run.recipe.frame_loss * _sight(single, batch.seen)
     return loss
 
 
@@ -293,10 +305,10 @@ def _disagreement(logits: torch.Tensor, again: torch.Tensor) -> torch.Tensor:
     return (logits[1:] - logits[:-1])[again[1:]].square().sum() / len(logits)
 
 
-def _sight(outputs: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
-    """The squared error of the share of the tree that is seen [B], over the clips that have one."""
-    said = torch.isfinite(windows)
-    return functional.mse_loss(outputs[said].sigmoid(), windows[said], reduction="sum") / len(windows)
+def _sight(outputs: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """The squared error of the share of the tree that is seen, [B] or [B,T], of all that have one, over the number of all."""
+    said = torch.isfinite(shares)
+    return functional.mse_loss(outputs[said].sigmoid(), shares[said], reduction="sum") / shares.numel()
 
 
 def _average(recipe: Recipe, state: State, number: int) -> None:

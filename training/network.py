@@ -44,6 +44,33 @@ class SeesEnoughFrames(nn.Conv3d):
         return super().forward(functional.pad(input, (0, 0, 0, 0, 0, self.kernel_size[0] - frames)))[:, :, :frames]
 
 
+class FramesToo(nn.Module):
+    """An X3D's pool over space and time; while it is trained each frame's own pool over space follows, in time's place."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[N,C,T,H,W] to [N,C,1,1,1], in training to [N,C,1+T,1,1]."""
+        frames = x.mean(dim=(3, 4), keepdim=True)
+        clip = frames.mean(dim=2, keepdim=True)
+        return torch.cat((clip, frames), dim=2) if self.training else clip
+
+
+class Apart(nn.Module):
+    """In place of the mean over outputs: those of the clip and of its frames stay apart."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[N,K,1+T,1,1] to the same, as the head flattens it."""
+        return x.contiguous()
+
+
+def tell_frames(model: nn.Module) -> None:
+    """Have an X3D answer for every frame beside the clip while it is trained: outputs [N,K(1+T)], K-major, the clip's first.
+
+    No parameter comes or goes: the last layers are asked of what is pooled over space alone. Scored, it answers as before.
+    """
+    head = _blocks(model)[-1]
+    head.pool.pool, head.output_pool = FramesToo(), Apart()  # type: ignore[union-attr]
+
+
 def build(name: str, dropout: float, outputs: int = 1) -> nn.Module:
     """The registry's network in channels-last layout, with `dropout` before the last layer and `outputs` logits."""
     model: nn.Module = zoo.build(name, num_classes=outputs)

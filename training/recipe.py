@@ -84,11 +84,13 @@ class Recipe:
     dropout: float = 0.0
     kind_loss: float = 0.0
     sight_loss: float = 0.0
+    frame_loss: float = 0.0
     blank: float = 0.0
     replay: float = 0.0
     sway: float = 0.0
     again: float = 0.0
     again_loss: float = 0.0
+    again_held: float = 0.0
     blend: float = 0.0
     calibrate: bool = False
     rate_steps: int = 0
@@ -141,15 +143,16 @@ _NUMBERS: Final = (
     "replay",
     "sway",
     "again",
+    "again_held",
     "blend",
 )
 NORM_CLIPS: Final = 8
 _REPLAYED: Final = (4, 8, 16)
 _X3D_BLOCKS: Final = 6
-_LESSONS: Final = ("kind_loss", "sight_loss", "again_loss")
-_TELLING: Final = ("blank", "replay", "kind_loss", "sight_loss")
+_LESSONS: Final = ("kind_loss", "sight_loss", "frame_loss", "again_loss")
+_TELLING: Final = ("blank", "replay", "kind_loss", "sight_loss", "frame_loss", "again_held")
 _SHARES_OF_CLIPS: Final = ("flip", "blur", "local")
-_BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank", "replay", "sway", "again", "blend")
+_BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank", "replay", "sway", "again", "again_held", "blend")
 
 
 def _usable(recipe: Recipe) -> Recipe:
@@ -209,7 +212,11 @@ def _begins(recipe: Recipe) -> None:
 
 
 def _paired(recipe: Recipe) -> None:
-    """What second looks need."""
+    """What second looks and the lesson of single frames need."""
+    if recipe.frame_loss and not (recipe.sight_loss and recipe.model.startswith("x3d")):
+        raise ConfigError("frame_loss: an X3D and a sight_loss are needed, whose output is asked of every frame")
+    if recipe.again_held and not recipe.again:
+        raise ConfigError("again_held: again is needed, or no clip is looked at twice")
     if recipe.again_loss and not recipe.again:
         raise ConfigError("again_loss: again is needed, or no clip is looked at twice")
     sizes = {f"phases[{i}].batch": phase.batch for i, phase in enumerate(recipe.phases)} | {"micro_batch": recipe.micro_batch}

@@ -6,6 +6,7 @@ no network should need the moment of arrival for that, nor be misled by a loop.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -27,17 +28,45 @@ def known(clips: Clips, index: int) -> bool:
     return len(clips.visible[index]) == (len(sight.SAMPLED) if clips.kinds[index] in NATIVE else 0)
 
 
-def clip(frames: Frames, visible: Sequence[float], rng: np.random.Generator, *, held: bool) -> tuple[Frames, float]:
-    """Another run uint8 [T,S,S] of a clip's frames, and the share of the tree that is seen in it, as `sight` counts.
+def shares(clips: Clips, index: int) -> NDArray[np.float32]:
+    """The share of the tree that is seen in each cached frame of a clip [K]; nan where nobody says so, as of the margins."""
+    found = np.full(clips.frames.shape[1], math.nan, np.float32)
+    if known(clips, index):
+        found[clips.margin : len(found) - clips.margin] = clips.visible[index] or 0.0
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A run `frames` uint8 [T,S,S], the share of the tree that is seen in each frame, `seen` [T], and in the run, `window`."""
+
+    frames: Frames
+    seen: NDArray[np.float64]
+    window: float
+
+
+def clip(frames: Frames, visible: Sequence[float], rng: np.random.Generator, *, held: bool) -> Replay:
+    """Another run of a clip's frames uint8 [T,S,S].
 
     `visible` [T] are the frames' own shares; none where nothing of the tree counts. T divides the number of sampled frames.
     `held`: one frame for the whole run, without noise or motion of its own.
     """
-    order = [int(rng.integers(len(frames)))] * len(frames) if held else _looped(len(frames), rng)
-    if not visible:
-        return frames[order], 0.0
+    seen = np.array(visible or np.zeros(len(frames)), np.float64)
+    if held:
+        return hold(frames, seen, int(rng.integers(len(frames))))
+    return _ordered(frames, seen, _looped(len(frames), rng))
+
+
+def hold(frames: Frames, seen: NDArray[np.floating], place: int) -> Replay:
+    """One of the frames uint8 [T,S,S], of which the shares `seen` [T] are seen, for the whole run."""
+    return _ordered(frames, seen, [place] * len(frames))
+
+
+def _ordered(frames: Frames, seen: NDArray[np.floating], order: Sequence[int]) -> Replay:
+    shown = np.asarray(seen[order], np.float64)
     # Of fewer frames each stands for several of the sampled ones.
-    return frames[order], sight.best(np.repeat(np.array(visible)[order], len(sight.SAMPLED) // len(order)))
+    window = sight.best(np.repeat(shown, len(sight.SAMPLED) // len(order)))
+    return Replay(frames=frames[order], seen=shown, window=window)
 
 
 def _looped(count: int, rng: np.random.Generator) -> list[int]:

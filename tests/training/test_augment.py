@@ -123,9 +123,10 @@ def test_the_start_jitters_by_the_margin_and_fewer_frames_stride_over_all() -> N
     clips = _clips()
     starts = set()
     for seed in range(20):
-        batch = draw(clips, np.array([0]), frames=4, rng=np.random.default_rng(seed)).numpy().astype(int)
-        order = batch[0, :, 0, 0] - int(clips.frames[0, 0, 0, 0])
+        batch, places = draw(clips, np.array([0]), frames=4, rng=np.random.default_rng(seed))
+        order = batch.numpy().astype(int)[0, :, 0, 0] - int(clips.frames[0, 0, 0, 0])
         assert np.diff(order).tolist() == [4, 4, 4]
+        assert order.tolist() == places[0].tolist()
         starts.add(int(order[0]))
     assert starts == {0, 1, 2}
 

@@ -199,3 +199,34 @@ def test_a_run_of_the_native_tree_without_shares_by_frame_is_not_replayed(tmp_pa
     batch = _made(_recipe(tmp_path, "replay: 0.999"), clips)
     assert batch.targets[::2].tolist() == [0.0] * (_COUNT // 2)
     assert batch.kinds[::2].tolist() == [0] * (_COUNT // 2)
+
+
+def test_what_is_said_of_a_frame_is_the_share_that_is_seen_in_it(tmp_path: Path) -> None:
+    """Frames of `_clips` have greys of 20, 30, … by their place among the cached ones; from the tenth on something is seen."""
+    batch = _made(_recipe(tmp_path, "replay: 0.5\nagain: 0.3\nagain_held: 0.5"), _clips())
+    assert batch.seen.shape == batch.grey.shape[:2]
+    known = torch.isfinite(batch.seen)
+    # Only a jittered start shows a margin, of which nobody says anything.
+    assert 0.85 < float(known.float().mean()) < 1.0
+    filled = torch.tensor([[grey >= 110 for grey in shown] for shown in _shown(batch)])
+    coronary = torch.tensor([place - int(batch.again[place]) for place in range(_COUNT)]) % 2 == 0
+    assert batch.seen[known].tolist() == pytest.approx(torch.where(filled & coronary[:, None], 0.9, 0.0)[known].tolist())
+    assert bool(torch.isnan(_made(_recipe(tmp_path), _clips(told=False)).seen).all())
+    blanks = _made(_recipe(tmp_path, "blank: 0.999"), _clips())
+    assert blanks.seen.eq(0.0).all()
+
+
+def test_a_second_look_may_hold_a_frame_that_shows_the_clips_label_clearly(tmp_path: Path) -> None:
+    batch = _made(_recipe(tmp_path, "again: 0.9\nagain_held: 0.6"), _clips())
+    again = batch.again.nonzero().flatten().tolist()
+    held = [place for place in again if int(batch.kinds[place]) == NO_KIND]
+    assert 0.3 * len(again) < len(held) < 0.9 * len(again)
+    for place in held:
+        shown, before = _shown(batch)[place], _shown(batch)[place - 1]
+        assert max(shown) - min(shown) <= 1
+        assert any(abs(shown[0] - grey) <= 1 for grey in before)
+        assert batch.targets[place] == batch.targets[place - 1] == 0.0
+        assert float(batch.windows[place]) == pytest.approx(0.9)
+        assert batch.seen[place].tolist() == pytest.approx([0.9] * 8)
+    graded = replace(_clips(), visible=((0.5, 0.7) * 8, ()) * (_COUNT // 2))
+    assert not (_made(_recipe(tmp_path, "again: 0.9\nagain_held: 0.9"), graded).kinds == NO_KIND).any()

@@ -21,34 +21,36 @@ def _shown(frames: NDArray[np.uint8]) -> list[int]:
 
 def test_what_is_seen_is_the_share_of_the_frames_that_are_shown() -> None:
     for seed in range(200):
-        frames, seen = replay.clip(_numbered(), _SHARES, np.random.default_rng(seed), held=seed % 2 == 0)
-        shown = _shown(frames)
+        made = replay.clip(_numbered(), _SHARES, np.random.default_rng(seed), held=seed % 2 == 0)
+        shown = _shown(made.frames)
         assert len(shown) == 16
         assert (len(set(shown)) == 1) == (seed % 2 == 0)
-        assert seen == sight.best(np.array(_SHARES)[shown])
+        assert made.seen.tolist() == np.array(_SHARES)[shown].tolist()
+        assert made.window == sight.best(np.array(_SHARES)[shown])
 
 
 def test_runs_are_looped_and_backwards_and_both_labels_come_of_one_clip() -> None:
     made = [replay.clip(_numbered(), _SHARES, np.random.default_rng(seed), held=False) for seed in range(200)]
-    orders = [_shown(frames) for frames, _ in made]
+    orders = [_shown(one.frames) for one in made]
     backwards = sum(order == list(range(16))[::-1] for order in orders)
     assert 20 < backwards < 70
     loops = [order for order in orders if len(set(order)) < 16]
     assert len(loops) == len(orders) - backwards
     assert all(abs(np.diff(order)).max() == 1 for order in loops)
-    enough = sum(seen >= sight.ENOUGH for _, seen in made)
+    enough = sum(one.window >= sight.ENOUGH for one in made)
     assert 50 < enough < 150
 
 
 def test_of_fewer_frames_each_stands_for_several_and_no_loop_stands_still() -> None:
     every_other = _SHARES[::2]
     for seed in range(200):
-        frames, seen = replay.clip(_numbered()[::2], every_other, np.random.default_rng(seed), held=seed % 2 == 0)
-        shown = [place // 2 for place in _shown(frames)]
-        assert seen == sight.best(np.repeat(np.array(every_other)[shown], 2))
+        made = replay.clip(_numbered()[::2], every_other, np.random.default_rng(seed), held=seed % 2 == 0)
+        shown = [place // 2 for place in _shown(made.frames)]
+        assert made.window == sight.best(np.repeat(np.array(every_other)[shown], 2))
         assert (len(set(shown)) == 1) == (seed % 2 == 0)
 
 
 def test_nothing_counts_in_a_run_of_which_nothing_counted() -> None:
     for held in (True, False):
-        assert all(replay.clip(_numbered(), (), np.random.default_rng(seed), held=held)[1] == 0.0 for seed in range(20))
+        made = [replay.clip(_numbered(), (), np.random.default_rng(seed), held=held) for seed in range(20)]
+        assert all(one.window == 0.0 and one.seen.tolist() == [0.0] * 16 for one in made)
