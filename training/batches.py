@@ -57,11 +57,11 @@ class _Shown:
     held: NDArray[np.bool_]
     plain: NDArray[np.bool_]
 
-    def replace(self, place: int, made: Replay, *, held: bool) -> None:
+    def replace(self, place: int, made: Replay) -> None:
         """Show a replay instead: its label is what is seen in it, and nothing is said of its kind."""
         self.drawn[place] = torch.from_numpy(made.frames)
         self.targets[place], self.kinds[place] = made.window < sight.ENOUGH, NO_KIND
-        self.windows[place], self.seen[place], self.held[place] = made.window, made.seen, held
+        self.windows[place], self.seen[place], self.held[place] = made.window, made.seen, made.held
         self.plain[place] = False
 
     def repeat(self, place: int) -> None:
@@ -82,11 +82,11 @@ def make(
     device: torch.device,
 ) -> Batch:
     """The batch of the clips `indices` [B] in `phase`, drawn from `rng`; `kinds` are those of the second lesson."""
-    shown = _drawn(clips, indices, phase, kinds, rng)
+    shown = _drawn(recipe, clips, indices, phase, kinds, rng)
     for place in _chosen(len(indices), recipe.replay, rng):
         found = _replayed(clips, int(indices[place]), phase.frames, rng)
         if found is not None:
-            shown.replace(place, found[0], held=found[1])
+            shown.replace(place, found)
     again = _again(shown.held, recipe.again, rng)
     for place in np.flatnonzero(again).tolist():
         shown.repeat(place)
@@ -104,16 +104,20 @@ def make(
     return Batch(grey=grey, **{name: torch.from_numpy(values).to(device) for name, values in told.items()})
 
 
-def _drawn(clips: Clips, indices: NDArray[np.int64], phase: Phase, kinds: tuple[str, ...], rng: np.random.Generator) -> _Shown:
-    """The clips as they are, from a jittered start."""
+def _drawn(
+    recipe: Recipe, clips: Clips, indices: NDArray[np.int64], phase: Phase, kinds: tuple[str, ...], rng: np.random.Generator
+) -> _Shown:
+    """The clips as they are, from a jittered start; what is seen in their frames only where a lesson needs it."""
     drawn, places = draw(clips, indices, frames=phase.frames, rng=rng)
-    seen = [replay.shares(clips, int(i))[row] for i, row in zip(indices, places, strict=True)]
+    seen = np.full(places.shape, math.nan, np.float32)
+    if recipe.frame_loss or recipe.again_held:
+        seen[:] = [replay.shares(clips, int(i))[row] for i, row in zip(indices, places, strict=True)]
     return _Shown(
         drawn=drawn,
         targets=clips.labels[indices].copy(),
         kinds=np.array([kinds.index(clips.kinds[i]) if kinds else NO_KIND for i in indices], dtype=np.int64),
         windows=np.array([clips.windows[i] if clips.windows else math.nan for i in indices], dtype=np.float32),
-        seen=np.stack(seen),
+        seen=seen,
         held=np.zeros(len(indices), bool),
         plain=np.ones(len(indices), bool),
     )
@@ -121,11 +125,9 @@ def _drawn(clips: Clips, indices: NDArray[np.int64], phase: Phase, kinds: tuple[
 
 def _hold(shown: _Shown, place: int, rng: np.random.Generator) -> None:
     """Hold one frame of a clip that is shown as it is, in which its label is clear; none where no frame has that."""
-    least, most = sight.GRADED
-    clear = shown.seen[place] < least if shown.targets[place] else shown.seen[place] >= most
-    if clear.any():
-        frame = int(rng.choice(np.flatnonzero(clear)))
-        shown.replace(place, replay.hold(shown.drawn[place].numpy(), shown.seen[place], frame), held=True)
+    clear = np.flatnonzero(replay.clear(shown.seen[place], unsatisfactory=bool(shown.targets[place])))
+    if len(clear):
+        shown.replace(place, replay.hold(shown.drawn[place].numpy(), shown.seen[place], int(rng.choice(clear))))
 
 
 def _move(drawn: torch.Tensor, held: NDArray[np.bool_], recipe: Recipe, rng: np.random.Generator) -> None:
@@ -151,8 +153,8 @@ def _again(held: NDArray[np.bool_], share: float, rng: np.random.Generator) -> N
     return again
 
 
-def _replayed(clips: Clips, index: int, frames: int, rng: np.random.Generator) -> tuple[Replay, bool] | None:
-    """A replay of one clip in `frames` frames, and whether it is held; None: there is to be none.
+def _replayed(clips: Clips, index: int, frames: int, rng: np.random.Generator) -> Replay | None:
+    """A replay of one clip in `frames` frames; None: there is to be none.
 
     Neither that a clip is a replay nor that its picture is held may say anything of its label, and the label must be clear:
     unsatisfactory clips are replayed less often, since satisfactory ones give both labels, and what lies in the graded band is
@@ -165,9 +167,9 @@ def _replayed(clips: Clips, index: int, frames: int, rng: np.random.Generator) -
         return None
     wanted = will_do and rng.random() < _STAY_GOOD
     held = rng.random() < replay.HELD
-    step, (least, most) = len(sight.SAMPLED) // frames, sight.GRADED
+    step = len(sight.SAMPLED) // frames
     for _ in range(_TRIES):
         made = replay.clip(clips.centred(index)[::step], clips.visible[index][::step], rng, held=held)
-        if (made.window >= most) if wanted else (made.window < least):
-            return made, held
+        if replay.clear(np.array(made.window), unsatisfactory=not wanted):
+            return made
     return None

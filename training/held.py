@@ -37,12 +37,11 @@ def telling(clips: Clips, index: int) -> int | None:
     """The place among the sampled frames of the one that shows the clip's label clearly; None where none does."""
     if not replay.known(clips, index):
         return None
-    shares, (least, most) = clips.visible[index], sight.GRADED
-    if not shares:
+    shares, unsatisfactory = np.array(clips.visible[index]), bool(clips.labels[index])
+    if not len(shares):
         return len(clips.centred(index)) // 2
-    place = int(np.argmin(shares) if clips.labels[index] else np.argmax(shares))
-    clear = shares[place] < least if clips.labels[index] else shares[place] >= most
-    return place if clear else None
+    place = int(np.argmin(shares) if unsatisfactory else np.argmax(shares))
+    return place if replay.clear(shares[place], unsatisfactory=unsatisfactory) else None
 
 
 def figures(

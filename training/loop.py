@@ -47,7 +47,7 @@ class Fit:
     """What a run is fitted on, and the weights that it begins from instead of fresh ones (None).
 
     `kinds` are those of the second lesson, none where the recipe has none. `sight`: whether there is a third one, the share
-    of the tree that is seen.
+    of the tree that is seen; `framewise`: whether that is asked of every frame too.
     """
 
     recipe: Recipe
@@ -63,12 +63,12 @@ class Fit:
     def fresh(self) -> nn.Module:
         """A network as this run needs it."""
         made = network.build(self.recipe.model, self.recipe.dropout, 1 + len(self.kinds) + self.sight)
-        if self.frames:
+        if self.framewise:
             network.tell_frames(made)
         return made.to(self.device)
 
     @property
-    def frames(self) -> bool:
+    def framewise(self) -> bool:
         """Whether the share that is seen is asked of every frame too."""
         return self.sight and self.recipe.frame_loss > 0
 
@@ -282,7 +282,7 @@ def _gradients(run: Fit, state: State, batch: Batch, share: float, arithmetic: W
 
 def _loss(run: Fit, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
     outputs = outputs.view(len(outputs), 1 + len(run.kinds) + run.sight, -1)
-    outputs, single = outputs[:, :, 0], outputs[:, -1, 1:]
+    outputs, by_frame = outputs[:, :, 0], outputs[:, -1, 1:]
     labels = run.clips.labels[run.train]
     # The one means against imbalance: unsatisfactory clips weigh as much as the others in sum.
     weight = torch.tensor(float((labels == 0).sum() / max((labels == 1).sum(), 1)), device=outputs.device)
@@ -295,8 +295,8 @@ def _loss(run: Fit, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         loss = loss + run.recipe.again_loss * _disagreement(outputs[:, 0], batch.again)
     if run.sight:
         loss = loss + run.recipe.sight_loss * _sight(outputs[:, -1], batch.windows)
-    if run.frames:
-        loss = loss + run.recipe.frame_loss * _sight(single, batch.seen)
+    if run.framewise:
+        loss = loss + run.recipe.frame_loss * _sight(by_frame, batch.seen)
     return loss
 
 

@@ -65,7 +65,8 @@ class Apart(nn.Module):
 def tell_frames(model: nn.Module) -> None:
     """Have an X3D answer for every frame beside the clip while it is trained: outputs [N,K(1+T)], K-major, the clip's first.
 
-    No parameter comes or goes: the last layers are asked of what is pooled over space alone. Scored, it answers as before.
+    No parameter comes or goes: the last layers are asked of the features at a frame's place, pooled over space alone, in which
+    its neighbours have a share. Scored, it answers as before.
     """
     head = _blocks(model)[-1]
     head.pool.pool, head.output_pool = FramesToo(), Apart()  # type: ignore[union-attr]

@@ -50,11 +50,13 @@ class Recipe:
     the same ones for every model. `schedule` carry: AdamW, the rate rises over `warmup` of all steps and falls by a cosine,
     over `rate_steps` instead of all steps where it is given. `paper`: Adam, the rate falls by `gamma` every `step_epochs`
     epochs. `ema` is the averaged weights' decay per step (0: none). `kind_loss` weighs the second lesson,
-    which kind a clip is, `sight_loss` a third, the share of the tree that is seen (simulated clips only). `blank` is the
-    share of training clips that featureless ones replace, `replay` the share that is looped, held or played backwards.
+    which kind a clip is, `sight_loss` a third, the share of the tree that is seen, `frame_loss` the same of every frame (both
+    of simulated clips only). `blank` is the share of training clips that featureless ones replace, `replay` the share that is
+    looped, held or played backwards.
     `sway` is the share of all that is moved as one picture (a fifth of it under noise alone), as replays that are held always
     are. `again`: of the second ones of every two clips of a batch this share, and all that follow a held picture, are another
-    look at the clip before, augmented otherwise; `again_loss` weighs the squared difference of their logits.
+    look at the clip before, augmented otherwise, of which `again_held` (of those at a clip as it is) hold a frame of it that
+    shows its label clearly; `again_loss` weighs the squared difference of their logits.
     `blend` is the share of the weights that the run began from in its result, with batch norm re-estimated. `calibrate` divides
     the result's logits by the temperature that validation gives. The first `frozen` blocks keep the weights that it began from.
     Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best by AUC is kept. `micro_batch`
@@ -215,10 +217,9 @@ def _paired(recipe: Recipe) -> None:
     """What second looks and the lesson of single frames need."""
     if recipe.frame_loss and not (recipe.sight_loss and recipe.model.startswith("x3d")):
         raise ConfigError("frame_loss: an X3D and a sight_loss are needed, whose output is asked of every frame")
-    if recipe.again_held and not recipe.again:
-        raise ConfigError("again_held: again is needed, or no clip is looked at twice")
-    if recipe.again_loss and not recipe.again:
-        raise ConfigError("again_loss: again is needed, or no clip is looked at twice")
+    for name in ("again_loss", "again_held"):
+        if getattr(recipe, name) and not recipe.again:
+            raise ConfigError(f"{name}: again is needed, or no clip is looked at twice")
     sizes = {f"phases[{i}].batch": phase.batch for i, phase in enumerate(recipe.phases)} | {"micro_batch": recipe.micro_batch}
     for name, size in sizes.items():
         if recipe.again and size % 2:
@@ -234,13 +235,12 @@ def _mixable(recipe: Recipe) -> None:
             )
     if 0 < recipe.micro_batch < NORM_CLIPS and not recipe.reestimate_clips:
         raise ConfigError(f"micro_batch: batch norm wants {NORM_CLIPS} clips at least, or reestimate_clips")
-    if not recipe.replay:
-        return
-    if recipe.spec.frame_numbers() != sight.SAMPLED:
-        known = ", ".join(map(str, sight.SAMPLED))
-        raise ConfigError(f"replay: the spec must have the frames {known}, of which it is known what is seen")
+    for name in ("replay", "frame_loss", "again_held"):
+        if getattr(recipe, name) and recipe.spec.frame_numbers() != sight.SAMPLED:
+            known = ", ".join(map(str, sight.SAMPLED))
+            raise ConfigError(f"{name}: the spec must have the frames {known}, of which it is known what is seen")
     for i, phase in enumerate(recipe.phases):
-        if phase.frames not in _REPLAYED:
+        if recipe.replay and phase.frames not in _REPLAYED:
             raise ConfigError(f"phases[{i}].frames: with replay one of {', '.join(map(str, _REPLAYED))} is expected")
 
 

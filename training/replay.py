@@ -23,7 +23,7 @@ _BACKWARDS: Final = 0.2
 
 def known(clips: Clips, index: int) -> bool:
     """Whether it is known what is seen in each sampled frame: in simulated clips alone, and nothing where the kind decides."""
-    if not clips.windows or math.isnan(clips.windows[index]):
+    if not (clips.windows and clips.visible) or math.isnan(clips.windows[index]):
         return False
     return len(clips.visible[index]) == (len(sight.SAMPLED) if clips.kinds[index] in NATIVE else 0)
 
@@ -36,37 +36,46 @@ def shares(clips: Clips, index: int) -> NDArray[np.float32]:
     return found
 
 
+def clear(shares: NDArray[np.floating], *, unsatisfactory: bool) -> NDArray[np.bool_]:
+    """Of which shares that are seen the label is clear: outside the graded band, on that label's side. Of nan it is not."""
+    least, most = sight.GRADED
+    return np.asarray(shares < least if unsatisfactory else shares >= most)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """A run `frames` uint8 [T,S,S], the share of the tree that is seen in each frame, `seen` [T], and in the run, `window`."""
+    """A run `frames` uint8 [T,S,S], the share of the tree that is seen in each frame, `seen` [T], and in the run, `window`.
+
+    `held`: it is one frame for the whole run, without noise or motion of its own.
+    """
 
     frames: Frames
     seen: NDArray[np.float64]
     window: float
+    held: bool
 
 
 def clip(frames: Frames, visible: Sequence[float], rng: np.random.Generator, *, held: bool) -> Replay:
     """Another run of a clip's frames uint8 [T,S,S].
 
     `visible` [T] are the frames' own shares; none where nothing of the tree counts. T divides the number of sampled frames.
-    `held`: one frame for the whole run, without noise or motion of its own.
     """
     seen = np.array(visible or np.zeros(len(frames)), np.float64)
     if held:
         return hold(frames, seen, int(rng.integers(len(frames))))
-    return _ordered(frames, seen, _looped(len(frames), rng))
+    return _ordered(frames, seen, _looped(len(frames), rng), held=False)
 
 
 def hold(frames: Frames, seen: NDArray[np.floating], place: int) -> Replay:
     """One of the frames uint8 [T,S,S], of which the shares `seen` [T] are seen, for the whole run."""
-    return _ordered(frames, seen, [place] * len(frames))
+    return _ordered(frames, seen, [place] * len(frames), held=True)
 
 
-def _ordered(frames: Frames, seen: NDArray[np.floating], order: Sequence[int]) -> Replay:
+def _ordered(frames: Frames, seen: NDArray[np.floating], order: Sequence[int], *, held: bool) -> Replay:
     shown = np.asarray(seen[order], np.float64)
     # Of fewer frames each stands for several of the sampled ones.
     window = sight.best(np.repeat(shown, len(sight.SAMPLED) // len(order)))
-    return Replay(frames=frames[order], seen=shown, window=window)
+    return Replay(frames=frames[order], seen=shown, window=window, held=held)
 
 
 def _looped(count: int, rng: np.random.Generator) -> list[int]:

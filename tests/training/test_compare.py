@@ -201,6 +201,10 @@ _MORE = {"replay": 0.15, "blank": 0.04, "kind_loss": 0.3, "sight_loss": 2.0, "va
         ({"ema": 0.9, "reestimate_clips": 8}, "ema 0.9"),
         ({"calibrate": True}, "calibrate 1"),
         ({"frozen": 2}, "frozen 2"),
+        (
+            {"again": 0.3, "again_held": 0.4, "sight_loss": 2.0, "frame_loss": 4.0},
+            "again 0.3, again_held 0.4, sight_loss 2, frame_loss 4",
+        ),
         ({"step_epochs": 10}, "another schedule than the paper's"),
         ({"unseen_patients": _UNSEEN - 1}, f"{_UNSEEN - 1} unseen patients instead of the plan's {_UNSEEN}"),
         ({"unseen_patients": 1}, f"1 unseen patient instead of the plan's {_UNSEEN}"),

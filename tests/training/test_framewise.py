@@ -12,6 +12,7 @@ from dicomqc.core.errors import ConfigError
 from dicomqc.sample.spec import FrameSpec
 from training import loop, network
 from training.batches import NO_KIND, Batch
+from training.clock import Clock, Paused
 from training.data.cines import Clips
 from training.recipe import Phase, Recipe, load
 
@@ -92,33 +93,42 @@ def _fit(frame_loss: float) -> loop.Fit:
     )
 
 
-def test_the_lesson_is_the_mean_squared_error_of_the_frames_that_anything_is_known_of() -> None:
-    logits = torch.tensor([[[0.3, 9.0, 9.0], [0.0, 0.0, 1.0]], [[-0.2, 9.0, 9.0], [0.0, 2.0, 3.0]]])
-    seen = torch.tensor([[0.5, math.nan], [0.9, 0.1]])
+def test_the_lesson_is_the_squared_error_of_known_frames_over_the_number_of_all() -> None:
+    logits = torch.tensor([[[0.3, 9.0, 9.0], [0.0, 0.0, 1.0]], [[-0.2, 9.0, 9.0], [0.0, 2.0, 3.0]]], requires_grad=True)
     batch = Batch(
         grey=torch.empty(2),
         targets=torch.tensor([0.0, 1.0]),
         kinds=torch.tensor([NO_KIND, NO_KIND]),
         windows=torch.tensor([0.5, 0.5]),
-        seen=seen,
+        seen=torch.tensor([[0.5, math.nan], [0.9, 0.1]]),
         again=torch.tensor([False, False]),
     )
     without = loop._loss(_fit(0.0), logits.flatten(1), batch)
     taught = loop._loss(_fit(3.0), logits.flatten(1), batch)
-    wanted = (torch.tensor([0.0, 2.0, 3.0]).sigmoid() - torch.tensor([0.5, 0.9, 0.1])).square().sum() / 4
-    assert float(taught - without) == pytest.approx(3.0 * float(wanted), rel=1e-5)
+    said, seen = torch.tensor([0.0, 2.0, 3.0]).sigmoid(), torch.tensor([0.5, 0.9, 0.1])
+    assert float((taught - without).detach()) == pytest.approx(3.0 * float((said - seen).square().sum()) / 4, rel=1e-5)
+    # It moves the answers for known frames, of the last output, and nothing else.
+    (gradient,) = torch.autograd.grad(taught - without, logits)
+    wanted = torch.zeros_like(gradient)
+    wanted[[0, 1, 1], [1, 1, 1], [1, 1, 2]] = 3.0 * 2.0 * (said - seen) * said * (1.0 - said) / 4.0
+    assert torch.allclose(gradient, wanted, atol=1e-6)
 
 
-def test_a_run_with_it_ends_in_a_network_of_one_output(tmp_path: Path) -> None:
-    run, made = _fit(1.0), []
-    for weight in (0.0, 1.0):
-        folder = tmp_path / str(weight)
+@pytest.mark.parametrize("micro", [0, 2])
+def test_a_run_with_it_resumes_and_ends_in_a_network_of_one_output(tmp_path: Path, micro: int) -> None:
+    run = _fit(1.0)
+    recipe = replace(
+        run.recipe, micro_batch=micro, checkpoint_steps=1, ema=0.9, phases=(Phase(frames=4, size=64, steps=2, batch=4),)
+    )
+    folders = [tmp_path / name for name in ("whole", "parts")]
+    for folder in folders:
         folder.mkdir()
-        made.append(loop.fit(replace(run.recipe, frame_loss=weight), run.clips, range(4), folder, seed=1))
-    scores = [loop.score(run.recipe, model, run.clips, range(4)) for model in made]
-    assert scores[0].shape == scores[1].shape == (4,)
-    assert not np.allclose(scores[0], scores[1])
-    assert made[0].state_dict().keys() == made[1].state_dict().keys()
+    whole = loop.fit(recipe, run.clips, range(4), folders[0], seed=1)
+    with pytest.raises(Paused):
+        loop.fit(recipe, run.clips, range(4), folders[1], seed=1, clock=Clock(0.0))
+    parts = loop.fit(recipe, run.clips, range(4), folders[1], seed=1)
+    assert loop.score(recipe, whole, run.clips, range(4)).shape == (4,)
+    assert all(torch.equal(value, parts.state_dict()[name]) for name, value in whole.state_dict().items())
 
 
 @pytest.mark.parametrize(
