@@ -94,15 +94,20 @@ def test_the_chain_of_candidates_in_docs_leads_from_the_root_of_the_repository_t
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     root = _PAPER.parents[2]
-    last = runs.reopen(root / "docs" / "results" / "candidate-4")
+    last = runs.reopen(root / "docs" / "results" / "candidate-6")
     monkeypatch.chdir(root)
     start, since = runs.ancestry(last)
-    assert (start, [one.folder.name for one in since]) == ("x3d-s-demo@2.0.0", ["candidate-3", "candidate-2", "candidate"])
+    assert (start, [one.folder.name for one in since]) == (
+        "x3d-s-demo@2.0.0",
+        ["candidate-5", "candidate-4", "candidate-3", "candidate-2", "candidate"],
+    )
     # Their weights are not kept, and a fit that goes on from here can be published all the same.
     told = publish._training(last)
-    assert [(one["seed"], one["weights_sha256"]) for one in told["earlier"]] == [(20351, None), (20341, None), (20331, None)]
+    assert [(one["seed"], one["weights_sha256"]) for one in told["earlier"]] == [
+        (seed, None) for seed in (20371, 20361, 20351, 20341, 20331)
+    ]
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="candidate-4: began at docs/results/candidate-3, and no run is there"):
+    with pytest.raises(ConfigError, match="candidate-6: began at docs/results/candidate-5, and no run is there"):
         runs.ancestry(last)
 
 
