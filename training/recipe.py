@@ -201,6 +201,7 @@ def _fitting(recipe: Recipe) -> None:
     _begins(recipe)
     _mixable(recipe)
     _paired(recipe)
+    _sighted(recipe)
 
 
 def _begins(recipe: Recipe) -> None:
@@ -214,9 +215,7 @@ def _begins(recipe: Recipe) -> None:
 
 
 def _paired(recipe: Recipe) -> None:
-    """What second looks and the lesson of single frames need."""
-    if recipe.frame_loss and not (recipe.sight_loss and recipe.model.startswith("x3d")):
-        raise ConfigError("frame_loss: an X3D and a sight_loss are needed, whose output is asked of every frame")
+    """What second looks need."""
     for name in ("again_loss", "again_held"):
         if getattr(recipe, name) and not recipe.again:
             raise ConfigError(f"{name}: again is needed, or no clip is looked at twice")
@@ -227,7 +226,7 @@ def _paired(recipe: Recipe) -> None:
 
 
 def _mixable(recipe: Recipe) -> None:
-    """What averages, small batches and replays need."""
+    """What averages and small batches need."""
     for name in ("blend", "ema"):
         if getattr(recipe, name) and not recipe.reestimate_clips:
             raise ConfigError(
@@ -235,6 +234,12 @@ def _mixable(recipe: Recipe) -> None:
             )
     if 0 < recipe.micro_batch < NORM_CLIPS and not recipe.reestimate_clips:
         raise ConfigError(f"micro_batch: batch norm wants {NORM_CLIPS} clips at least, or reestimate_clips")
+
+
+def _sighted(recipe: Recipe) -> None:
+    """What those lessons and replays need that ask what is seen in single frames."""
+    if recipe.frame_loss and not (recipe.sight_loss and recipe.model.startswith("x3d")):
+        raise ConfigError("frame_loss: an X3D and a sight_loss are needed, whose output is asked of every frame")
     for name in ("replay", "frame_loss", "again_held"):
         if getattr(recipe, name) and recipe.spec.frame_numbers() != sight.SAMPLED:
             known = ", ".join(map(str, sight.SAMPLED))

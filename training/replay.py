@@ -36,10 +36,10 @@ def shares(clips: Clips, index: int) -> NDArray[np.float32]:
     return found
 
 
-def clear(shares: NDArray[np.floating], *, unsatisfactory: bool) -> NDArray[np.bool_]:
+def clear(seen: NDArray[np.floating], *, unsatisfactory: bool) -> NDArray[np.bool_]:
     """Of which shares that are seen the label is clear: outside the graded band, on that label's side. Of nan it is not."""
     least, most = sight.GRADED
-    return np.asarray(shares < least if unsatisfactory else shares >= most)
+    return np.asarray(seen < least if unsatisfactory else seen >= most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

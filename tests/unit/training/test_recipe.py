@@ -66,7 +66,11 @@ def test_a_recipe_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
         ("clutter: 0.8", "clutter: -1", "clutter"),
         ("calibrate: true", "calibrate: 1", "calibrate: true or false is expected"),
         ("calibrate: true", "shuffled: 1", "shuffled: true or false is expected"),
-        ("calibrate: true", "shuffled: true", "shuffled: blank, replay, kind_loss, sight_loss, frame_loss, again_held tell"),
+        (
+            "calibrate: true",
+            "shuffled: true",
+            "shuffled: blank, replay, kind_loss, sight_loss, frame_loss, again_held tell the label",
+        ),
         ("local: 0.5", "local: 7", "local: a number of at least 0 and at most 1"),
         ("model: x3d_s", "model: nope", "model"),
         ("shares: [0.83, 0.13, 0.04]", "shares: [0.83, 0.13]", "shares: 3 numbers"),
