@@ -240,7 +240,7 @@ def _add_fit(commands: _Parser) -> None:
             "--manifest", type=Path, help="manifest (CSV with path and label); default: the recipe's simulated cohort"
         )
         added.add_argument("--init", help="begin at NAME@VERSION, another run's folder, or a local X3D_S.pyth")
-        added.add_argument("--without-kind", help="leave this kind out of training and validation")
+        added.add_argument("--without-kind", help="leave this kind out of training and validation (or several: KIND,KIND)")
         added.add_argument("--without-vendor", help="leave this vendor out of both (a number, or a header's Manufacturer)")
         added.add_argument("--registry", type=Path, default=registry.shipped())
         _add_name(added)

@@ -211,13 +211,14 @@ def _weights(init: str, recipe: Recipe, registry: Path) -> dict[str, torch.Tenso
 
 
 def taught(run: Run, clips: Clips, split: Split) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What is trained on and validated on: the split's parts, without the kind and the vendor that the run leaves out.
+    """What is trained on and validated on: the split's parts, without the kinds and the vendor that the run leaves out.
 
     Of the training part at most the recipe's `train_clips` are drawn. Raises ConfigError where no clip is of the kind or
     vendor, or where too little would be left.
     """
     parts = {"training": split.train, "validation": split.validation}
-    for what, less, facts in (("kind", run.without_kind, clips.kinds), ("vendor", run.without_vendor, clips.vendors)):
+    left_out = [("kind", one, clips.kinds) for one in run.without_kind.split(",")] + [("vendor", run.without_vendor, clips.vendors)]
+    for what, less, facts in left_out:
         if not less:
             continue
         if less not in facts:

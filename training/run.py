@@ -50,8 +50,8 @@ _PACKAGES: Final = ("torch", "numpy", "opencv-python-headless", "pytorchvideo", 
 class Run:
     """One run on disk: `seed` is of its cohort and split, `fit_seed` of its weights and the order of clips.
 
-    `init` names the published weights, or the run, that it starts from. `without_kind` and `without_vendor` are a kind and a
-    maker of machines that are left out of training and validation.
+    `init` names the published weights, or the run, that it starts from. `without_kind` and `without_vendor` are kinds, with
+    commas between them, and a maker of machines that are left out of training and validation.
     """
 
     folder: Path
