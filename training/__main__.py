@@ -11,9 +11,8 @@ from typing import Any
 
 from dicomqc.core.errors import DicomQCError
 from dicomqc.models import registry, zoo
-from dicomqc.settings import Settings
 from training import (
-    carryover_check,
+    carryover_commands,
     compare,
     comparison,
     complexity,
@@ -160,20 +159,6 @@ def _weights(options: argparse.Namespace) -> None:
     _publish(run, options.registry, options)
 
 
-def _carry_over(options: argparse.Namespace) -> bool:
-    settings = Settings()
-    asked_by = "weights" if options.weights else "score.model"
-    model = registry.resolve(options.weights or settings.score.model, options.registry, asked_by=asked_by)
-    kept = True
-    for seed in options.seed or [1]:
-        found = carryover_check.check(
-            options.cine, model, settings.cache(), contrast_from=options.contrast_from, seed=seed, device=options.device
-        )
-        sys.stdout.write(f"seed {seed}\n{carryover_check.rendered(found)}\n")
-        kept = kept and found.kept
-    return kept
-
-
 class _Parser:
     """The commands, each with what it shares with others."""
 
@@ -299,23 +284,6 @@ def _add_comparison(commands: _Parser) -> None:
     added.set_defaults(does=_comparison)
 
 
-def _add_carry_over(commands: _Parser) -> None:
-    added = commands.command(
-        "carry-over", "do weights tell a real run from negatives made of its own frames; exit status 1 where they do not"
-    )
-    added.add_argument("cine", type=Path, metavar="CINE.dcm", help="a satisfactory coronary run that begins before contrast")
-    added.add_argument("--weights", metavar="NAME@VERSION", help="default: the node's")
-    added.add_argument("--registry", type=Path, metavar="DIR", help="where to look beside the shipped versions")
-    added.add_argument(
-        "--contrast-from", type=int, default=15, metavar="N", help="no frame before this one shows contrast (default 15)"
-    )
-    added.add_argument(
-        "--seed", type=simulate.whole(0), action="append", help="of motion, noise and variants (default 1); may be given again"
-    )
-    added.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    added.set_defaults(does=_carry_over)
-
-
 def _parser() -> argparse.ArgumentParser:
     commands = _Parser()
     _add_complexity(commands)
@@ -325,7 +293,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_results(commands)
     _add_comparison(commands)
     _add_reports(commands)
-    _add_carry_over(commands)
+    carryover_commands.add(commands.command)
     return commands.parser
 
 

@@ -217,8 +217,8 @@ def taught(run: Run, clips: Clips, split: Split) -> tuple[tuple[int, ...], tuple
     vendor, or where too little would be left.
     """
     parts = {"training": split.train, "validation": split.validation}
-    left_out = [("kind", one, clips.kinds) for one in run.without_kind.split(",")] + [("vendor", run.without_vendor, clips.vendors)]
-    for what, less, facts in left_out:
+    left_out = [("kind", one, clips.kinds) for one in run.without_kind.split(",")]
+    for what, less, facts in (*left_out, ("vendor", run.without_vendor, clips.vendors)):
         if not less:
             continue
         if less not in facts:

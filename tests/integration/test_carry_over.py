@@ -1,5 +1,6 @@
 """The shipped weights tell the one real run from negatives made of its own frames; no pixel of it stays behind."""
 
+import csv
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from dicomqc.sample.pipeline import sample_cine
 from dicomqc.settings import Settings
 from tests.support.shared import LEFT_CORONARY, require
 from training import __main__ as program
-from training import carryover, carryover_check
+from training import carryover, carryover_check, real_runs
 from training.carryover import Variant
 from training.carryover_check import GAP, Carried, Row
 
@@ -123,3 +124,21 @@ def test_a_run_that_begins_with_contrast_or_is_no_cine_is_a_sentence_and_exit_co
     (tmp_path / "text.dcm").write_text("no DICOM")
     assert program.main(["carry-over", str(tmp_path / "text.dcm")]) == 2
     assert "the node would refuse it" in caplog.text
+
+
+def test_real_runs_tells_of_a_run_and_of_what_is_made_of_it_and_writes_every_logit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = require(LEFT_CORONARY)
+    table = tmp_path / "runs.csv"
+    row = f"left,{run.name},15,{_CONTRAST_FROM - 1},40,46,satisfactory,judge,left coronary"
+    table.write_text(f"{','.join(real_runs.COLUMNS)}\n{row}\n", encoding="utf-8")
+    out = tmp_path / "logits.csv"
+    asked = ["real-runs", str(table), "--frames", str(run.parent), "--part", "judge", "--out", str(out), "--device", "cpu"]
+    assert program.main(asked) == 0
+    rows = list(csv.reader(out.read_text(encoding="utf-8").splitlines()))
+    told = capsys.readouterr().out
+    assert f"{Settings().score.model}: 1 runs, 5 cines" in told
+    assert "right as they are 5 of 5" in told
+    assert len(rows) == 6
+    assert {len(row) for row in rows} == {3 + 18}
