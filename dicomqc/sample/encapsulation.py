@@ -20,6 +20,8 @@ _OFFSET: Final = 4
 # Writers fill a fragment to even length, some to a whole block, with zeros or FF after the end marker.
 _PADDING: Final = b"\x00\xff"
 _END_OF_IMAGE: Final = b"\xff\xd9"
+# One fills it to a block with what lay in memory (Rubo Medical's sample 0002); coded data themselves hold no marker.
+_STRAY: Final = 15
 # The end of a fragment is looked at in so many bytes first; few writers pad by more.
 _ENDING: Final = 64
 
@@ -61,7 +63,8 @@ def read_fragments(walk: Walk, fragments: Sequence[Fragment]) -> bytes:
 def without_padding(frame: bytes) -> bytes | None:
     """The frame up to its end-of-image marker FFD9, or null where it does not end in one (it was cut short)."""
     kept = frame.rstrip(_PADDING)
-    return kept if kept.endswith(_END_OF_IMAGE) else None
+    at = kept.rfind(_END_OF_IMAGE, max(len(kept) - len(_END_OF_IMAGE) - _STRAY, 0))
+    return None if at < 0 else kept[: at + len(_END_OF_IMAGE)]
 
 
 def _walk_items(walk: Walk, at: int) -> tuple[tuple[int, ...], list[Fragment]]:
@@ -115,11 +118,11 @@ def _by_count(fragments: Sequence[Fragment], frames: int) -> list[Sequence[Fragm
 
 
 def _ending(walk: Walk, fragment: Fragment) -> bytes:
-    """The fragment's last bytes: so many that an end marker's worth of them is no padding, or all there are."""
+    """The fragment's last bytes: so many that an end marker and what may lie behind it are no padding, or all there are."""
     count = min(_ENDING, fragment.length)
     while True:
         data = read_fragments(walk, [Fragment(at=fragment.at + fragment.length - count, length=count)])
-        if count == fragment.length or len(data.rstrip(_PADDING)) >= len(_END_OF_IMAGE):
+        if count == fragment.length or len(data.rstrip(_PADDING)) >= len(_END_OF_IMAGE) + _STRAY:
             return data
         count = min(4 * count, fragment.length)
 

@@ -62,6 +62,16 @@ def test_padding_after_the_end_marker_does_not_hide_it():
     assert [without_padding(frame) for frame in read(data, 6, (1, 6))] == [FRAMES[0], FRAMES[5]]
 
 
+def test_stray_bytes_after_the_end_marker_do_not_hide_it():
+    stray = [frame + b"\x67\xcf\xad\x34\x8a\x28\xa2"[: index + 1] + bytes(index % 2) for index, frame in enumerate(FRAMES)]
+    for fragments in (1, 2):
+        data = encapsulate(stray, fragments_per_frame=fragments, has_bot=False) + SEQUENCE_END
+        assert [without_padding(frame) for frame in read(data, 6, (1, 2, 6))] == [FRAMES[0], FRAMES[1], FRAMES[5]]
+    assert without_padding(FRAMES[0] + b"\x01" * 15) == FRAMES[0]
+    assert without_padding(FRAMES[0] + b"\x01" * 16) is None
+    assert without_padding(FRAMES[0] + b"\x01" * 15 + bytes(60)) == FRAMES[0]
+
+
 def test_an_end_marker_split_between_two_fragments_ends_its_frame():
     parts = [piece for frame in FRAMES for piece in (frame[:-1], frame[-1:] + b"\0")]
     data = item(b"") + b"".join(map(item, parts)) + SEQUENCE_END
