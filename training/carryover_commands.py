@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from dicomqc.core.errors import ConfigError
 from dicomqc.models import registry
 from dicomqc.models.registry import ModelVersion
 from dicomqc.settings import Settings
@@ -62,9 +63,12 @@ def _carry_over(options: argparse.Namespace) -> bool:
 
 def _real_runs(options: argparse.Namespace) -> bool:
     model, cache = _asked(options)
-    runs = real_runs.listed(options.table, options.part)
+    runs, others = real_runs.listed(options.table, options.part)
+    if not options.out.absolute().parent.is_dir() or options.out.is_dir():
+        raise ConfigError(f"out: {options.out} is no file in a folder that is there")
     registry.verify(model.folder)
     found = real_runs.score(runs, options.frames, model, cache, seed=options.seed, device=options.device)
+    left = f"; {others} with another label left out" if others else ""
+    sys.stdout.write(f"{model.ref}: {len(runs)} runs, {len(found)} cines{left}\n{real_runs.rendered(found)}\n")
     real_runs.write(options.out, found)
-    sys.stdout.write(f"{model.ref}: {len(runs)} runs, {len(found)} cines\n{real_runs.rendered(found)}\n")
     return True

@@ -217,7 +217,9 @@ def taught(run: Run, clips: Clips, split: Split) -> tuple[tuple[int, ...], tuple
     vendor, or where too little would be left.
     """
     parts = {"training": split.train, "validation": split.validation}
-    left_out = [("kind", one, clips.kinds) for one in run.without_kind.split(",")]
+    # A user's kind may have a comma in its name.
+    kinds = [run.without_kind] if run.without_kind in clips.kinds else run.without_kind.split(",")
+    left_out = [("kind", one.strip(), clips.kinds) for one in kinds]
     for what, less, facts in (*left_out, ("vendor", run.without_vendor, clips.vendors)):
         if not less:
             continue

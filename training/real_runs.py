@@ -5,7 +5,7 @@ The runs are read from a table; nothing of them trains. They need not be what th
 
 import csv
 import io
-import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +37,10 @@ KEY_MOVED: Final = "one key frame, moving"
 _RATE_HZ: Final = 7.5
 _SHOWN: Final = 16  # frames at that rate: the 32 of 15 fps
 _FIRST: Final = 7  # 0-based place of frame 16 of 15 fps
+_SLOWEST_HZ: Final = 1
+_FASTEST_HZ: Final = 120
+_LEAST_SIDE: Final = 64
+_COPY: Final = re.compile(r" \(\d+\)$")
 _LONGEST_LABEL: Final = 40
 _PICTURES: Final = (".jpg", ".jpeg", ".png")
 _HEADER: Final = ("cine", "must be", "cines", "right", "right under all variants", "lowest logit", "median", "highest logit")
@@ -68,48 +72,84 @@ class Scored:
     right: NDArray[np.bool_]
 
 
-def listed(table: Path, part: str) -> list[Real]:
-    """The runs of `part` in a CSV with COLUMNS whose label is one of the two. Raises ConfigError, OSError."""
-    with table.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-            raise ConfigError(f"{table}: no column {', '.join(missing)}")
-        outcomes = {outcome.value for outcome in Outcome}
-        rows = [(number, row) for number, row in enumerate(reader, 2) if row["part"] == part and row["label"] in outcomes]
-    if not rows:
+def listed(table: Path, part: str) -> tuple[list[Real], int]:
+    """The runs of `part` in a CSV with COLUMNS whose label is one of the two, and how many of it have another or none.
+
+    Raises ConfigError, OSError.
+    """
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, restval="", skipinitialspace=True)
+            if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+                raise ConfigError(f"{table}: no column {', '.join(missing)}")
+            rows = [(number, row) for number, row in enumerate(reader, 2) if row["part"] == part]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{table}: no CSV in UTF-8: {error}") from None
+    outcomes = {outcome.value for outcome in Outcome}
+    found = [_real(table, number, row) for number, row in rows if row["label"] in outcomes]
+    if not found:
         raise ConfigError(f"{table}: no run of the part {part!r} with a label")
-    return [_real(table, number, row) for number, row in rows]
+    if twice := {one.name for one in found if sum(other.name == one.name for other in found) > 1}:
+        raise ConfigError(f"{table}: more than one run is named {', '.join(sorted(twice))}")
+    return found, len(rows) - len(found)
 
 
 def _real(table: Path, number: int, row: dict[str, str]) -> Real:
     try:
-        keys = (int(row["first_key"]), int(row["last_key"])) if row["first_key"] else None
-        rate, bare, wanted = float(row["rate"]), int(row["bare"]), Outcome(row["label"])
+        keys = (int(row["first_key"]), int(row["last_key"])) if row["first_key"] or row["last_key"] else None
+        rate, bare = float(row["rate"]), int(row["bare"])
     except ValueError as error:
         raise ConfigError(f"{table}: line {number}: {str(error)[:_LONGEST_LABEL]}") from None
-    if not (0 < rate < math.inf and bare >= 0):
-        raise ConfigError(f"{table}: line {number}: rate must be above 0 and bare not below")
-    return Real(name=row["run"], source=row["source"], rate=rate, bare=bare, keys=keys, wanted=wanted)
+    if not _SLOWEST_HZ <= rate <= _FASTEST_HZ:
+        raise ConfigError(
+            f"{table}: line {number}: a rate of {rate:g} frames a second is not from {_SLOWEST_HZ} to {_FASTEST_HZ}"
+        )
+    if bare < 0 or (keys and not bare <= keys[0] <= keys[1]):
+        raise ConfigError(f"{table}: line {number}: wanted are 0 ≤ bare ≤ first_key ≤ last_key")
+    return Real(name=row["run"], source=row["source"], rate=rate, bare=bare, keys=keys, wanted=Outcome(row["label"]))
 
 
 def frames(real: Real, folder: Path) -> Frames:
     """All frames of a run in display grey uint8 [T,H,W], of a folder of pictures or a DICOM file.
 
-    Raises ConfigError, OSError.
+    Pictures come in the order of the numbers in their names; a copy ("name (1)") is left out. Raises ConfigError, OSError.
     """
     path = folder / real.source
-    if path.is_dir():
-        names = sorted(one for one in path.iterdir() if one.suffix.lower() in _PICTURES)
-        read = [np.asarray(cv2.imread(str(one), cv2.IMREAD_GRAYSCALE)) for one in names]
+    every = _pictures(path) if path.is_dir() else _decoded(path)
+    last = max(real.bare, real.keys[1] + 1 if real.keys else 1)
+    if last > len(every):
+        raise ConfigError(f"{real.name}: bare or last_key lies beyond its {len(every)} frames")
+    if min(every.shape[1:]) < _LEAST_SIDE:
+        raise ConfigError(f"{real.name}: frames of {every.shape[2]} × {every.shape[1]} pixels are too small")
+    return every
+
+
+def _pictures(folder: Path) -> Frames:
+    names = [one for one in folder.iterdir() if one.suffix.lower() in _PICTURES and not one.name.startswith(".")]
+    names = [one for one in names if not _COPY.search(one.stem) or one.with_stem(_COPY.sub("", one.stem)) not in names]
+    names.sort(key=lambda one: ([int(number) for number in re.findall(r"\d+", one.stem)], one.name))
+    read = [np.asarray(cv2.imread(str(one), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)) for one in names]
+    for name, picture in zip(names, read, strict=True):
         # What is no picture is read as null, whose array has no sides.
-        if len(shapes := {one.shape for one in read}) != 1 or () in shapes:
-            raise ConfigError(f"{path}: no pictures, or not all of one size")
-        return np.stack(read)
+        if picture.dtype != np.uint8 or picture.shape != read[0].shape or picture.ndim == 0:
+            raise ConfigError(f"{name}: no picture of 8 bits, or not of the first one's size")
+    if not read:
+        raise ConfigError(f"{folder}: no pictures")
+    return np.stack(read)
+
+
+def _decoded(path: Path) -> Frames:
     inspected = read_header(path)
-    stored = inspected if isinstance(inspected, Refused) else decode_frames(path, inspected, range(1, inspected.shape[2] + 1))
-    if isinstance(inspected, Refused) or isinstance(stored, Refused):
-        raise ConfigError(f"{path}: not to be decoded: {stored}")
+    if isinstance(inspected, Refused):
+        raise _refused(path, inspected)
+    stored = decode_frames(path, inspected, range(1, inspected.shape[2] + 1))
+    if isinstance(stored, Refused):
+        raise _refused(path, stored)
     return to_display(stored, display_lut(inspected.voi, inspected.stored))
+
+
+def _refused(path: Path, why: Refused) -> ConfigError:
+    return ConfigError(f"{path}: not to be decoded: {why.reason.value}, {why.detail}")
 
 
 def cines(real: Real, every: Frames, seed: int) -> Iterator[Clip]:
@@ -154,6 +194,10 @@ def sampled(cine: Frames, variant: Variant, spec: FrameSpec) -> Frames:
 def score(runs: Sequence[Real], folder: Path, model: ModelVersion, cache: Path, *, seed: int, device: str) -> list[Scored]:
     """Every cine of every run under every variant, as the node scores with a version's own engine. Raises as `frames` does."""
     spec = model.card.spec
+    if (spec.first, spec.window, spec.frame_rate_hz) != (2 * _FIRST + 2, 2 * _SHOWN, 2 * _RATE_HZ):
+        raise ConfigError(f"{model.ref}: samples other frames than 16 to 47 at 15 a second")
+    for real in runs:
+        frames(real, folder)  # refused before the first is scored
     scorer = tested(model, device=device, precision="fp32", cache=cache)
     found = []
     for real in runs:

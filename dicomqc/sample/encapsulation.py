@@ -21,7 +21,8 @@ _OFFSET: Final = 4
 _PADDING: Final = b"\x00\xff"
 _END_OF_IMAGE: Final = b"\xff\xd9"
 # One fills it to a block with what lay in memory (Rubo Medical's sample 0002); coded data themselves hold no marker.
-_STRAY: Final = 15
+_STRAY: Final = 7
+_BEGINS: Final = (b"\xff\xd8", b"\xff\x4f")  # JPEG and JPEG-LS; JPEG 2000
 # The end of a fragment is looked at in so many bytes first; few writers pad by more.
 _ENDING: Final = 64
 
@@ -61,7 +62,10 @@ def read_fragments(walk: Walk, fragments: Sequence[Fragment]) -> bytes:
 
 
 def without_padding(frame: bytes) -> bytes | None:
-    """The frame up to its end-of-image marker FFD9, or null where it does not end in one (it was cut short)."""
+    """The frame up to its end-of-image marker FFD9, or null where it does not end in one (it was cut short).
+
+    Behind the marker padding may lie, and up to 7 stray bytes before that.
+    """
     kept = frame.rstrip(_PADDING)
     at = kept.rfind(_END_OF_IMAGE, max(len(kept) - len(_END_OF_IMAGE) - _STRAY, 0))
     return None if at < 0 else kept[: at + len(_END_OF_IMAGE)]
@@ -130,22 +134,32 @@ def _ending(walk: Walk, fragment: Fragment) -> bytes:
 def _by_markers(walk: Walk, fragments: Sequence[Fragment], last: int) -> list[Sequence[Fragment]]:
     """A frame ends with the fragment that ends in FFD9, which cannot occur inside coded data; up to frame `last`.
 
-    Only the fragments' last bytes are read.
+    With stray bytes behind it only where the next fragment begins a frame: a header's thumbnail has such a marker too. Only the
+    fragments' first and last bytes are read.
     """
     groups: list[Sequence[Fragment]] = []
     current: list[Fragment] = []
     before = b""
-    for fragment in fragments:
+    for fragment, after in zip(fragments, [*fragments[1:], None], strict=True):
         data = _ending(walk, fragment)
         if not current and not data.rstrip(_PADDING):
             # A fragment of padding alone belongs to the frame before it, and holds nothing of it.
             continue
         current.append(fragment)
         # The marker itself may be split between two fragments.
-        if without_padding(before + data) is not None:
+        whole = before + data
+        if without_padding(whole) is not None and (_is_clean(whole) or after is None or _begins(walk, after)):
             groups.append(current)
             current, data = [], b""
             if len(groups) == last:
                 break
         before = data[-1:]
     return groups
+
+
+def _is_clean(ending: bytes) -> bool:
+    return ending.rstrip(_PADDING).endswith(_END_OF_IMAGE)
+
+
+def _begins(walk: Walk, fragment: Fragment) -> bool:
+    return read_fragments(walk, [Fragment(at=fragment.at, length=min(fragment.length, 2))]) in _BEGINS

@@ -136,6 +136,7 @@ def test_real_runs_tells_of_a_run_and_of_what_is_made_of_it_and_writes_every_log
     out = tmp_path / "logits.csv"
     asked = ["real-runs", str(table), "--frames", str(run.parent), "--part", "judge", "--out", str(out), "--device", "cpu"]
     assert program.main(asked) == 0
+    assert program.main([*asked[:-4], "--out", str(tmp_path / "nowhere" / "logits.csv")]) == 2
     rows = list(csv.reader(out.read_text(encoding="utf-8").splitlines()))
     told = capsys.readouterr().out
     assert f"{Settings().score.model}: 1 runs, 5 cines" in told

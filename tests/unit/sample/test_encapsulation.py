@@ -63,13 +63,28 @@ def test_padding_after_the_end_marker_does_not_hide_it():
 
 
 def test_stray_bytes_after_the_end_marker_do_not_hide_it():
-    stray = [frame + b"\x67\xcf\xad\x34\x8a\x28\xa2"[: index + 1] + bytes(index % 2) for index, frame in enumerate(FRAMES)]
+    whole = [b"\xff\xd8" + frame for frame in FRAMES]
+    stray = [frame + b"\x67\xcf\xad\x34\x8a\x28\xa2"[: index + 1] + bytes(index % 2) for index, frame in enumerate(whole)]
     for fragments in (1, 2):
         data = encapsulate(stray, fragments_per_frame=fragments, has_bot=False) + SEQUENCE_END
-        assert [without_padding(frame) for frame in read(data, 6, (1, 2, 6))] == [FRAMES[0], FRAMES[1], FRAMES[5]]
-    assert without_padding(FRAMES[0] + b"\x01" * 15) == FRAMES[0]
-    assert without_padding(FRAMES[0] + b"\x01" * 16) is None
-    assert without_padding(FRAMES[0] + b"\x01" * 15 + bytes(60)) == FRAMES[0]
+        assert [without_padding(frame) for frame in read(data, 6, (1, 2, 6))] == [whole[0], whole[1], whole[5]]
+    assert without_padding(FRAMES[0] + b"\x01" * 7) == FRAMES[0]
+    assert without_padding(FRAMES[0] + b"\x01" * 8) is None
+    assert without_padding(FRAMES[0] + b"\x01" * 7 + bytes(60)) == FRAMES[0]
+
+
+@pytest.mark.parametrize("behind", range(1, 12))
+def test_the_end_marker_of_a_thumbnail_in_a_header_ends_no_frame(behind: int) -> None:
+    whole = [b"\xff\xd8" + frame for frame in FRAMES]
+    thumbnail = b"\xff\xd8\xff\xe1" + bytes([7]) * 20 + b"\xff\xd9" + bytes([5]) * behind
+    parts = [thumbnail, whole[0], *(piece for frame in whole[1:] for piece in (frame[:10], frame[10:]))]
+    data = (
+        item(b"")
+        + b"".join(item(part + bytes(len(part) % 2)) for part in [*parts[:1], whole[0][2:], *parts[2:]])
+        + SEQUENCE_END
+    )
+    found = read(data, 6, (2, 3, 6))
+    assert [without_padding(frame) for frame in found] == [whole[1], whole[2], whole[5]]
 
 
 def test_an_end_marker_split_between_two_fragments_ends_its_frame():

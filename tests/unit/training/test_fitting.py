@@ -164,6 +164,18 @@ def test_batches_of_which_a_part_has_too_few_clips_are_refused_before_a_folder_i
     assert (tmp_path / "run").exists() == (not fewest)
 
 
+@pytest.mark.parametrize(
+    ("asked", "left"),
+    [("graft", {"coronary", "late, faint"}), ("graft, coronary", {"late, faint"}), ("late, faint", {"coronary", "graft"})],
+)
+def test_one_kind_or_several_are_left_out_and_a_kind_may_have_a_comma_in_its_name(asked: str, left: set[str]) -> None:
+    clips = replace(
+        _clips(), kinds=("coronary", "graft", "late, faint") * 20, labels=(np.arange(60) // 3 % 2).astype(np.float32)
+    )
+    run = cast("Run", SimpleNamespace(recipe=replace(_RECIPE, train_clips=0), seed=1, without_kind=asked, without_vendor=""))
+    assert {clips.kinds[i] for part in taught(run, clips, _SPLIT) for i in part} == left
+
+
 def test_a_shuffled_recipe_is_fitted_on_the_clips_with_their_labels_in_another_order(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -76,8 +76,15 @@ def test_the_sampled_frames_are_those_of_the_cine_under_the_first_variant() -> N
         (f"{_HEADER}\na,a,7.5,1,,,unclear,work,\n", "no run of the part 'work' with a label"),
         (f"{_HEADER}\na,a,7.5,1,,,satisfactory,judge,\n", "no run of the part 'work' with a label"),
         (f"{_HEADER}\na,a,fast,1,,,satisfactory,work,\n", "line 2: could not convert"),
-        (f"{_HEADER}\na,a,0,1,,,satisfactory,work,\n", "line 2: rate must be above 0"),
+        (f"{_HEADER}\na,a,0,1,,,satisfactory,work,\n", "line 2: a rate of 0 frames a second is not from 1 to 120"),
+        (f"{_HEADER}\na,a,nan,1,,,satisfactory,work,\n", "line 2: a rate of nan frames"),
         (f"{_HEADER}\na,a,7.5,1,3,,satisfactory,work,\n", "line 2: invalid literal"),
+        (f"{_HEADER}\na,a,7.5,1,,3,satisfactory,work,\n", "line 2: invalid literal"),
+        (f"{_HEADER}\na,a,7.5,1,12,10,satisfactory,work,\n", "line 2: wanted are 0 ≤ bare ≤ first_key ≤ last_key"),
+        (f"{_HEADER}\na,a,7.5,5,4,10,satisfactory,work,\n", "line 2: wanted are 0 ≤ bare"),
+        (f"{_HEADER}\na,a,7.5,-1,,,satisfactory,work,\n", "line 2: wanted are 0 ≤ bare"),
+        ("part,label,run,source,rate,bare,first_key,last_key,why\nwork,satisfactory,a,a\n", "line 2: could not convert"),
+        (f"{_HEADER}\n" + "a,a,7.5,0,,,satisfactory,work,\n" * 2, "more than one run is named a"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path, lines: str, says: str) -> None:
@@ -86,26 +93,52 @@ def test_a_table_that_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path, li
         real_runs.listed(tmp_path / "runs.csv", "work")
 
 
-def test_the_runs_of_a_part_are_read_with_their_keys(tmp_path: Path) -> None:
+def test_a_table_in_another_encoding_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_bytes(f"{_HEADER}\na,a,7.5,0,,,satisfactory,work,caf".encode() + b"\xe9\n")
+    with pytest.raises(ConfigError, match="no CSV in UTF-8"):
+        real_runs.listed(tmp_path / "runs.csv", "work")
+
+
+def test_the_runs_of_a_part_are_read_with_their_keys_and_others_counted(tmp_path: Path) -> None:
     lines = "a,x,7.5,4,10,12,satisfactory,work,left\nb,y,30,0,,,unsatisfactory,work,graft\nc,z,15,0,,,unclear,work,?\n"
-    (tmp_path / "runs.csv").write_text(f"{_HEADER}\n{lines}", encoding="utf-8")
-    one, other = real_runs.listed(tmp_path / "runs.csv", "work")
+    (tmp_path / "runs.csv").write_text(f"\ufeff{_HEADER}\n{lines}", encoding="utf-8")
+    (one, other), left_out = real_runs.listed(tmp_path / "runs.csv", "work")
     assert one == replace(_REAL, name="a", source="x")
     assert (other.rate, other.keys, other.wanted) == (30.0, None, Outcome.UNSATISFACTORY)
+    assert left_out == 1
 
 
-def test_pictures_are_read_in_the_order_of_their_names_and_refused_where_they_differ(tmp_path: Path) -> None:
-    (tmp_path / "one").mkdir()
-    for name, grey in (("0002.png", 20), ("0001.png", 10), ("notes.txt", 0)):
-        picture = cv2.imencode(".png", np.full((8, 8), grey, np.uint8))[1].tobytes()
-        (tmp_path / "one" / name).write_bytes(picture)
-    assert real_runs.frames(_REAL, tmp_path)[:, 0, 0].tolist() == [10, 20]
-    (tmp_path / "one" / "0003.png").write_bytes(b"no picture")
-    with pytest.raises(ConfigError, match="one: no pictures, or not all of one size"):
-        real_runs.frames(_REAL, tmp_path)
-    (tmp_path / "two").mkdir()
+def pictures(folder: Path, greys: dict[str, int], side: int = 64, dtype: type = np.uint8) -> Real:
+    folder.mkdir()
+    for name, grey in greys.items():
+        (folder / name).write_bytes(cv2.imencode(".png", np.full((side, side), grey, dtype))[1].tobytes())
+    return replace(_REAL, source=folder.name, bare=0, keys=None)
+
+
+def test_pictures_come_in_the_order_of_their_numbers_and_copies_are_left_out(tmp_path: Path) -> None:
+    real = pictures(
+        tmp_path / "one", {"frame10.png": 30, "frame9.png": 20, "frame1.png": 10, "frame9 (1).png": 20, ".x.png": 1}
+    )
+    assert real_runs.frames(real, tmp_path)[:, 0, 0].tolist() == [10, 20, 30]
+    with pytest.raises(ConfigError, match="one: bare or last_key lies beyond its 3 frames"):
+        real_runs.frames(replace(real, bare=4), tmp_path)
+    with pytest.raises(ConfigError, match="one: bare or last_key lies beyond its 3 frames"):
+        real_runs.frames(replace(real, keys=(1, 3)), tmp_path)
+    (tmp_path / "one" / "frame11.png").write_bytes(b"no picture")
+    with pytest.raises(ConfigError, match=r"frame11\.png: no picture of 8 bits, or not of the first one's size"):
+        real_runs.frames(real, tmp_path)
+
+
+def test_pictures_that_are_none_or_small_or_deep_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="two: no pictures"):
-        real_runs.frames(replace(_REAL, source="two"), tmp_path)
+        real_runs.frames(pictures(tmp_path / "two", {}), tmp_path)
+    with pytest.raises(ConfigError, match="one: frames of 8 × 8 pixels are too small"):
+        real_runs.frames(pictures(tmp_path / "three", {"1.png": 3}, side=8), tmp_path)
+    with pytest.raises(ConfigError, match=r"1\.png: no picture of 8 bits"):
+        real_runs.frames(pictures(tmp_path / "four", {"1.png": 300}, dtype=np.uint16), tmp_path)
+    (tmp_path / "five.dcm").write_bytes(b"no DICOM")
+    with pytest.raises(ConfigError, match=r"five\.dcm: not to be decoded: not_dicom, "):
+        real_runs.frames(replace(_REAL, source="five.dcm"), tmp_path)
 
 
 def test_what_is_told_counts_verdicts_and_sets_the_worst_ones_apart(tmp_path: Path) -> None:
