@@ -13,6 +13,8 @@ from dicomqc.phantom.tubes import Strand
 
 _POINTS: Final = 90
 _JOINED_MM: Final = 1.0
+_MARKERS: Final = 0.4  # of what lies on a wire is a balloon that is not inflated…
+_INFLATED: Final = 0.3  # …or is; the others are burrs
 # Where a catheter's curve is bent, by shape, from the tip upwards, mm: (across, back, up).
 _SHAPES: Final = {
     "judkins_left": ((-9, 2, 1), (-26, 6, 12), (-22, 10, 42)),
@@ -123,29 +125,36 @@ def free_wire(rng: np.random.Generator, course: Points) -> Points:
 def guide_wire(
     rng: np.random.Generator, heart: Heart, motion: Motion, way: Points, npm: float, *, treated: bool
 ) -> list[Strand]:
-    """A 0.36 mm wire on its `way` [N,3] in mm, its last 2 cm denser; `treated` adds balloon markers."""
+    """A 0.36 mm wire on its `way` [N,3] in mm, its last 2 cm denser; `treated` adds what treats on it."""
     points = way + np.stack([wander(rng, len(way), 0.25) for _ in range(3)], axis=1)
     shift = motion.shift(heart, points)
-    depth = np.full(len(points), rng.uniform(0.08, 0.25) / npm)
+    depth = np.full(len(points), rng.uniform(0.08, 0.35) / npm)
     width = np.full(len(points), 0.36)
     depth[-17:], width[-17:] = rng.uniform(0.5, 0.9) / npm, 0.45
     strands = [Strand(points=points, shift=shift, width=width, depth=depth, way=None, page=1, flat=True)]
-    if treated:
-        at = int(rng.uniform(0.35, 0.7) * len(points))
-        for index in (at, min(at + int(rng.integers(9, 21)), len(points) - 2)):
-            piece = slice(index, index + 2)
-            strands.append(
-                Strand(
-                    points=points[piece],
-                    shift=shift[piece],
-                    width=np.full(2, 1.0),
-                    depth=np.full(2, 0.9 / npm),
-                    way=None,
-                    page=1,
-                    flat=True,
-                )
-            )
-    return strands
+    return strands + (_treating(rng, points, shift, npm) if treated else [])
+
+
+def _treating(rng: np.random.Generator, points: Points, shift: Points, npm: float) -> list[Strand]:
+    """A balloon on the wire `points` [N,3] by its markers alone, or inflated, or a burr, with the shaft that it came on."""
+
+    def piece(first: int, stop: int, width: float, nepers: float) -> Strand:
+        own = slice(first, stop)
+        size = len(points[own])
+        at = points[own], shift[own], np.full(size, width), np.full(size, nepers / npm)
+        return Strand(points=at[0], shift=at[1], width=at[2], depth=at[3], way=None, page=1, flat=True)
+
+    at = int(rng.uniform(0.35, 0.7) * len(points))
+    end = min(at + int(rng.integers(9, 21)), len(points) - 2)
+    sort = rng.random()
+    if sort < _MARKERS:
+        return [piece(index, index + 2, 1.0, 0.9) for index in (at, end)]
+    shaft = piece(0, at + 1, rng.uniform(0.8, 1.3), rng.uniform(0.05, 0.3))
+    if sort < _MARKERS + _INFLATED:
+        markers = [piece(index, index + 2, 1.0, 0.9) for index in (at, end)]
+        return [shaft, piece(at, end + 1, rng.uniform(2.0, 3.8), rng.uniform(0.1, 0.5)), *markers]
+    burr = at + int(rng.integers(3, 14))
+    return [shaft, piece(at, min(burr, len(points) - 1) + 1, rng.uniform(1.3, 2.2), rng.uniform(0.6, 1.6))]
 
 
 def stents(rng: np.random.Generator, heart: Heart, motion: Motion, branches: Sequence[Branch], npm: float) -> list[Strand]:

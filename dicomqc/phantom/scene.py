@@ -21,6 +21,7 @@ _PIGTAIL: Final = 0.85
 _STENTED: Final = 0.15
 # As often in a good run as in an intervention's partial recording: a wire must not tell the label of one that has no twin.
 _WIRED: Final = 0.3
+_TREATED: Final = 0.7  # of wires in vessels
 _NOT_ENGAGED: Final = frozenset({Kind.AORTOGRAM, Kind.VENTRICULOGRAM, Kind.CATHETER_CHECK})
 _FEWEST: Final = 3  # points that make no part of a vessel
 _LEAST_MM: Final = 1.0  # the calibre above which a vessel counts as part of the tree that should be seen
@@ -210,7 +211,7 @@ def _guide_wire(
     if plan.kind in _NOT_ENGAGED:
         return instruments.guide_wire(rng, heart, moves, instruments.free_wire(rng, course), npm, treated=False)
     way = instruments.wire_in_vessels(rng, course[-1], engaged)
-    return instruments.guide_wire(rng, heart, moves, way, npm, treated=bool(rng.random() < 0.5))
+    return instruments.guide_wire(rng, heart, moves, way, npm, treated=bool(rng.random() < _TREATED))
 
 
 def _tip(plan: CinePlan, rng: np.random.Generator, heart: Heart, engaged: Sequence[Branch]) -> Points:

@@ -34,6 +34,8 @@ _LCX_END: Final = {
 }
 _RCA_END: Final = {Dominance.RIGHT: (-2.9, 2.8), Dominance.BALANCED: (-2.95, 2.2), Dominance.LEFT: (-2.2, 1.1)}
 _STRAIGHT: Final = Habit(slope=0.0, screw_mm=0.0, rough=1.0)  # the left main, so that it ends where its daughters begin
+_SEQUENTIAL: Final = 0.4  # of veins
+_UPWARDS: Final = 0.6  # of the vessels that a graft lands on are open above it, too
 _OCCLUDED: Final = 0.06  # of the large vessels; of a lab's patients one in six to seven has a chronic occlusion
 _ROUNDABOUT_MM: Final = (150.0, 400.0)  # of collaterals, by which what lies beyond an occlusion fills late
 
@@ -58,6 +60,7 @@ _SEPTALS: Final = _Side(
     count=(4, 8), along=(0.08, 0.7), turn_deg=(-80, -50), length_mm=(18, 40), share=(0.25, 0.42), depth=0.5, aim_deg=None
 )
 _MARGINALS: Final = _Side(count=(2, 4), along=(0.2, 0.95), turn_deg=(-75, -40), length_mm=(55, 95), share=(0.55, 0.8))
+_FED: Final = _Side(count=(0, 2), along=(0.1, 0.7), turn_deg=(30, 65), length_mm=(20, 70), share=(0.45, 0.7))
 _POSTEROLATERAL: Final = _Side(count=(1, 3), along=(0.75, 0.96), turn_deg=(-85, -50), length_mm=(35, 70), share=(0.5, 0.7))
 _ATRIALS: Final = _Side(
     count=(0, 2), along=(0.1, 0.5), turn_deg=(60, 110), length_mm=(15, 35), share=(0.25, 0.4), aim_deg=None, depth=1.1
@@ -233,6 +236,28 @@ def graft(rng: np.random.Generator, heart: Heart) -> list[Branch]:
     run = lengths(points, 0.0)
     wall = np.repeat([[landing, phi, 1.05]], 110, axis=0)
     body = Branch(points=points, wall=wall, diameter=np.full(110, size), distance=run, family=1)
-    down = [(landing, phi, 1.05), (landing + 0.15, phi + rng.normal(0, 0.06), 1.05), (0.97, phi, 1.0)]
-    native = course(rng, heart, down, (min(2.2, size), 0.8), start=float(run[-1]), wiggle=1.0, family=1, habit=own)
-    return [body, *roughened(rng, [native, *twigs(rng, heart, [native], 2.7, own)], own)]
+    made = [body, *_fed(rng, heart, (landing, phi), min(2.2, size), float(run[-1]), own)]
+    if not mammary and rng.random() < _SEQUENTIAL:
+        # Beyond the first landing the vein goes on to a second vessel.
+        aside = (landing + rng.uniform(-0.1, 0.2), phi + rng.choice([-1.0, 1.0]) * rng.uniform(0.5, 1.1))
+        over = [(landing, phi, 1.05), ((landing + aside[0]) / 2, (phi + aside[1]) / 2, 1.25), (*aside, 1.05)]
+        on = course(rng, heart, over, (size, 0.85 * size), start=float(run[-1]), wiggle=0.5, family=1, habit=_STRAIGHT)
+        made += [on, *_fed(rng, heart, aside, min(2.0, size), float(on.distance[-1]), own)]
+    return made
+
+
+def _fed(
+    rng: np.random.Generator, heart: Heart, at: tuple[float, float], size: float, start: float, own: Habit
+) -> list[Branch]:
+    """What a graft fills from where it lands `at` (s, phi): the vessel down to its end, often upwards too, with branches."""
+    landing, phi = at
+    end = (0.97, phi, 1.0)
+    down = [(landing, phi, 1.05), (landing + 0.15, phi + rng.normal(0, 0.06), 1.05), end]
+    knots, far = [down], landing - rng.uniform(0.08, 0.3)
+    if rng.random() < _UPWARDS:
+        knots.append([(landing, phi, 1.05), ((landing + far) / 2, phi + rng.normal(0, 0.05), 1.05), (far, phi, 1.05)])
+    made: list[Branch] = []
+    for way in knots:
+        vessel = course(rng, heart, way, (size, 0.8), start=start, wiggle=1.0, family=1, habit=own)
+        made += _spread(rng, heart, vessel, [(_FED, 1.0), (_FED, -1.0)], 2.7, own)
+    return roughened(rng, [*made, *twigs(rng, heart, made, 2.7, own)], own)
