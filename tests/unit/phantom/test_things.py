@@ -103,18 +103,42 @@ def test_a_wire_that_stands_free_leaves_the_catheter_straight_and_ends_in_a_hook
         assert 8.0 < np.linalg.norm(steps, axis=1).sum() < 65.0
 
 
-def test_a_guide_wires_tip_is_denser_and_balloon_markers_lie_on_it() -> None:
+def test_a_guide_wires_tip_is_denser_and_it_lies_in_the_vessels() -> None:
     native = tree.left(_rng(5), _HEART)
     way = instruments.wire_in_vessels(_rng(2), native[0].points[0], native)
-    for treated in (False, True):
-        wire, *markers = instruments.guide_wire(_rng(2), _HEART, STILL, way, _NPM, treated=treated)
-        assert len(markers) == 2 * treated
-        assert wire.width[0] == 0.36
-        assert wire.depth[-1] > 1.9 * wire.depth[0]
-        assert np.median(gaps(wire.points, np.vstack([b.points for b in native]))) < 2.0
-        assert np.linalg.norm(wire.points - way, axis=1).max() < 3.0
-        for marker in markers:
-            assert gaps(marker.points, wire.points).max() < 1e-9
+    (wire,) = instruments.guide_wire(_rng(2), _HEART, STILL, way, _NPM, treated=False)
+    assert wire.width[0] == 0.36
+    assert wire.depth[-1] > 1.4 * wire.depth[0]
+    assert np.median(gaps(wire.points, np.vstack([b.points for b in native]))) < 2.0
+    assert np.linalg.norm(wire.points - way, axis=1).max() < 3.0
+
+
+def test_what_treats_lies_on_its_wire_as_markers_an_inflated_balloon_or_a_burr() -> None:
+    native = tree.left(_rng(5), _HEART)
+    way = instruments.wire_in_vessels(_rng(2), native[0].points[0], native)
+    found = {"markers": 0, "balloon": 0, "burr": 0}
+    for seed in range(120):
+        wire, *things = instruments.guide_wire(_rng(seed), _HEART, STILL, way, _NPM, treated=True)
+        assert all(gaps(thing.points, wire.points).max() < 1e-9 for thing in things)
+        nepers = [float(thing.depth[0]) * _NPM for thing in things]
+        sizes = [len(thing.points) for thing in things]
+        if len(things) == 4:
+            found["balloon"] += 1
+            assert 2.0 <= things[1].width[0] <= 3.8
+            assert nepers[1] <= 0.5 < nepers[2] == nepers[3]
+        elif sizes == [2, 2]:
+            found["markers"] += 1
+            assert things[0].width[0] == 1.0
+        else:
+            found["burr"] += 1
+            assert len(things) == 2
+            assert nepers[0] < 0.31 < 0.6 <= nepers[1]
+        if len(things) != 2 or sizes != [2, 2]:
+            # The shaft comes from the catheter, and ends where the balloon or the burr begins.
+            assert np.array_equal(things[0].points[0], wire.points[0])
+            assert np.array_equal(things[0].points[-1], things[1].points[0])
+    assert found["markers"] > 30
+    assert min(found["balloon"], found["burr"]) > 20
 
 
 def test_stents_lie_in_wide_vessels_and_are_faint() -> None:

@@ -340,3 +340,19 @@ def test_a_graft_is_a_wide_vein_from_the_aorta_or_a_thin_mammary_artery_from_abo
         assert low <= body.diameter.min() <= body.diameter.max() <= high
         assert np.linalg.norm(native.points[0] - body.points[-1]) < 3.0
         assert native.distance[0] == body.distance[-1]
+
+
+def test_grafts_feed_vessels_up_and_down_from_where_they_land_and_some_veins_go_on_to_a_second() -> None:
+    conduits, upwards, most = [], [], 0
+    for seed in range(_DRAWS):
+        branches = tree.graft(np.random.default_rng(seed), _HEART)
+        vein = branches[0].points[0, 2] <= 90.0
+        wide = [b for b in branches if b.diameter.min() > 2.2]
+        conduits += [len(wide)] if vein else []
+        at_landing = [b for b in branches[1:] if b.distance[0] == branches[0].distance[-1]]
+        upwards.append(any(b.wall[-1, 0] < b.wall[0, 0] - 0.05 and b.diameter[-1] < 1.5 for b in at_landing))
+        most = max(most, sum(b.diameter[0] >= 1.0 for b in branches))
+    assert set(conduits) == {1, 2}
+    assert 0.25 < np.mean([count == 2 for count in conduits]) < 0.55
+    assert 0.4 < np.mean(upwards) < 0.8
+    assert most >= 6
