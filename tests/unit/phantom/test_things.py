@@ -132,7 +132,8 @@ def test_what_treats_lies_on_its_wire_as_markers_an_inflated_balloon_or_a_burr()
         else:
             found["burr"] += 1
             assert len(things) == 2
-            assert nepers[0] < 0.31 < 0.6 <= nepers[1]
+            assert nepers[0] <= 0.3
+            assert nepers[1] >= 0.6
         if len(things) != 2 or sizes != [2, 2]:
             # The shaft comes from the catheter, and ends where the balloon or the burr begins.
             assert np.array_equal(things[0].points[0], wire.points[0])
