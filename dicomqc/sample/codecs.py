@@ -47,8 +47,8 @@ def decode_frame(
 
     `out` [rows, columns] is memory that the answer may use where the codec's type fits: new pages for every frame cost time.
 
-    The frame must end in its marker, with little behind it (`without_padding`), and declare the data set's rows and columns, one component and a precision between
-    BitsStored and BitsAllocated: some writers code 10 stored bits with a precision of 16.
+    The frame must end in its marker, with little behind it (`without_padding`), and declare the data set's rows and columns,
+    one component and a precision between BitsStored and BitsAllocated: some writers code 10 stored bits with a precision of 16.
     """
     if coding is Coding.RLE:
         return _rle(frame, rows, columns, stored.bits_allocated, out)
