@@ -118,11 +118,15 @@ def check(path: Path, model: ModelVersion, cache: Path, *, contrast_from: int, s
     return Carried(model=str(model.ref), threshold=model.card.threshold, variants=variants, rows=tuple(rows))
 
 
-def read(path: Path, spec: FrameSpec) -> Frames:
-    """Every frame of a cine in display grey uint8 [T,H,W], as the node shows it. Raises ConfigError where it refuses it."""
+def read(path: Path, spec: FrameSpec | None = None) -> Frames:
+    """Every frame of a cine in display grey uint8 [T,H,W], as the node shows it.
+
+    Raises ConfigError where it refuses it; without `spec` whether it is eligible is not asked.
+    """
     inspected = read_header(path)
-    decision = inspected if isinstance(inspected, Refused) else eligibility(inspected.header, spec)
-    if isinstance(inspected, Refused) or isinstance(decision, Refused):
+    if isinstance(inspected, Refused):
+        raise _refused(path, inspected)
+    if spec is not None and isinstance(decision := eligibility(inspected.header, spec), Refused):
         raise _refused(path, decision)
     stored = decode_frames(path, inspected, range(1, inspected.shape[2] + 1))
     if isinstance(stored, Refused):
@@ -130,8 +134,8 @@ def read(path: Path, spec: FrameSpec) -> Frames:
     return to_display(stored, display_lut(inspected.voi, inspected.stored))
 
 
-def _refused(path: Path, why: object) -> ConfigError:
-    return ConfigError(f"{path}: the node would refuse it: {why}")
+def _refused(path: Path, why: Refused) -> ConfigError:
+    return ConfigError(f"{path}: the node would refuse it: {why.reason.value}, {why.detail}")
 
 
 def rendered(found: Carried) -> str:

@@ -16,16 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from dicomqc.core.cine import Refused
 from dicomqc.core.errors import ConfigError
 from dicomqc.core.verdict import Outcome, outcome_of
 from dicomqc.models.registry import ModelVersion
-from dicomqc.sample.decode import decode_frames
-from dicomqc.sample.display import display_lut, to_display
-from dicomqc.sample.header import read_header
 from dicomqc.sample.spec import FrameSpec
 from dicomqc.score.engine import tested
-from training import carryover, files
+from training import carryover, carryover_check, files
 from training import noise as noises
 from training.carryover import Clip, Variant
 from training.complexity_tables import aligned
@@ -41,7 +37,7 @@ _SLOWEST_HZ: Final = 1
 _FASTEST_HZ: Final = 120
 _LEAST_SIDE: Final = 64
 _COPY: Final = re.compile(r" \(\d+\)$")
-_LONGEST_LABEL: Final = 40
+_LONGEST_ERROR: Final = 40
 _PICTURES: Final = (".jpg", ".jpeg", ".png")
 _HEADER: Final = ("cine", "must be", "cines", "right", "right under all variants", "lowest logit", "median", "highest logit")
 
@@ -99,7 +95,7 @@ def _real(table: Path, number: int, row: dict[str, str]) -> Real:
         keys = (int(row["first_key"]), int(row["last_key"])) if row["first_key"] or row["last_key"] else None
         rate, bare = float(row["rate"]), int(row["bare"])
     except ValueError as error:
-        raise ConfigError(f"{table}: line {number}: {str(error)[:_LONGEST_LABEL]}") from None
+        raise ConfigError(f"{table}: line {number}: {str(error)[:_LONGEST_ERROR]}") from None
     if not _SLOWEST_HZ <= rate <= _FASTEST_HZ:
         raise ConfigError(
             f"{table}: line {number}: a rate of {rate:g} frames a second is not from {_SLOWEST_HZ} to {_FASTEST_HZ}"
@@ -115,7 +111,7 @@ def frames(real: Real, folder: Path) -> Frames:
     Pictures come in the order of the numbers in their names; a copy ("name (1)") is left out. Raises ConfigError, OSError.
     """
     path = folder / real.source
-    every = _pictures(path) if path.is_dir() else _decoded(path)
+    every = _pictures(path) if path.is_dir() else carryover_check.read(path)
     last = max(real.bare, real.keys[1] + 1 if real.keys else 1)
     if last > len(every):
         raise ConfigError(f"{real.name}: bare or last_key lies beyond its {len(every)} frames")
@@ -136,20 +132,6 @@ def _pictures(folder: Path) -> Frames:
     if not read:
         raise ConfigError(f"{folder}: no pictures")
     return np.stack(read)
-
-
-def _decoded(path: Path) -> Frames:
-    inspected = read_header(path)
-    if isinstance(inspected, Refused):
-        raise _refused(path, inspected)
-    stored = decode_frames(path, inspected, range(1, inspected.shape[2] + 1))
-    if isinstance(stored, Refused):
-        raise _refused(path, stored)
-    return to_display(stored, display_lut(inspected.voi, inspected.stored))
-
-
-def _refused(path: Path, why: Refused) -> ConfigError:
-    return ConfigError(f"{path}: not to be decoded: {why.reason.value}, {why.detail}")
 
 
 def cines(real: Real, every: Frames, seed: int) -> Iterator[Clip]:

@@ -137,7 +137,7 @@ def test_pictures_that_are_none_or_small_or_deep_are_refused(tmp_path: Path) -> 
     with pytest.raises(ConfigError, match=r"1\.png: no picture of 8 bits"):
         real_runs.frames(pictures(tmp_path / "four", {"1.png": 300}, dtype=np.uint16), tmp_path)
     (tmp_path / "five.dcm").write_bytes(b"no DICOM")
-    with pytest.raises(ConfigError, match=r"five\.dcm: not to be decoded: not_dicom, "):
+    with pytest.raises(ConfigError, match=r"five\.dcm: the node would refuse it: not_dicom, "):
         real_runs.frames(replace(_REAL, source="five.dcm"), tmp_path)
 
 
