@@ -168,9 +168,13 @@ class _Parser:
         self._commands = self.parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(self, name: str, says: str) -> argparse.ArgumentParser:
+        """A command."""
+        return self._commands.add_parser(name, help=says, description=says)
+
+    def parallel(self, name: str, says: str) -> argparse.ArgumentParser:
         """A command with its number of processes."""
-        added = self._commands.add_parser(name, help=says, description=says)
-        added.add_argument("--workers", type=int, default=2, help="processes that read or render (default 2)")
+        added = self.command(name, says)
+        added.add_argument("--workers", type=simulate.whole(1), default=2, help="processes that read or render (default 2)")
         return added
 
 
@@ -217,7 +221,7 @@ def _add_fit(commands: _Parser) -> None:
         ("fit", "train on a manifest or on the recipe's simulated cohort, or go on where an interrupted run stopped", _fit),
         ("weights", "fit, evaluate and publish the demonstration weights from one seed", _weights),
     ):
-        added = commands.command(name, says)
+        added = commands.parallel(name, says)
         added.add_argument("--seed", type=simulate.whole(0), required=name == "weights", default=1)
         added.add_argument("--recipe", type=Path, default=_RECIPES / ("x3d_s_demo.yaml" if name == "weights" else "x3d_s.yaml"))
         added.add_argument("--run", type=Path, help="run folder (default runs/RECIPE-SEED)")
@@ -239,7 +243,7 @@ def _add_name(added: argparse.ArgumentParser) -> None:
 
 
 def _add_results(commands: _Parser) -> None:
-    added = commands.command(
+    added = commands.parallel(
         "evaluate", "score validation, test and an independent cohort; writes predictions.csv and metrics.json"
     )
     added.add_argument("--run", type=Path, required=True)
@@ -267,7 +271,7 @@ def _add_reports(commands: _Parser) -> None:
 
 
 def _add_comparison(commands: _Parser) -> None:
-    added = commands.command(
+    added = commands.parallel(
         "comparison", "fit, evaluate and report several recipes on one cohort; may be stopped and called again"
     )
     added.add_argument("recipes", type=Path, nargs="+", metavar="RECIPE", help="recipes, in the order in which they are run")
@@ -287,7 +291,7 @@ def _add_comparison(commands: _Parser) -> None:
 def _parser() -> argparse.ArgumentParser:
     commands = _Parser()
     _add_complexity(commands)
-    simulate.add(commands.command, _say)
+    simulate.add(commands.parallel, _say)
     _add_import(commands)
     _add_fit(commands)
     _add_results(commands)
