@@ -1,11 +1,12 @@
 """Runs against each other: differences of AUC by paired clustered bootstrap and DeLong, corrected by Holm.
 
-No ranking is claimed where an interval covers 0, the corrected p is not small, or a run was trained for a few passes only.
+No ranking is claimed where an interval covers 0, with whichever seeds, where the corrected p is not small, or where a run was
+trained for a few passes only.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 from typing import Any, Final
 
 from dicomqc.core.errors import ConfigError
@@ -18,7 +19,10 @@ SIGNIFICANT: Final = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two models on the same clips. `p_holm` corrects the bootstrap's p over all pairs of the part."""
+    """Two models on the same clips. `p_holm` corrects the bootstrap's p over all pairs of the part.
+
+    `every_seed`: whether one is above the other, the interval covering no 0, whichever of their seeds are compared.
+    """
 
     one: Result
     other: Result
@@ -26,6 +30,7 @@ class Pair:
     p_holm: float
     p_delong_clustered: float
     p_delong_plain: float
+    every_seed: bool
 
     @property
     def verdict(self) -> str:
@@ -35,6 +40,8 @@ class Pair:
             return f"no ranking: {' and '.join(begun)} not converged"
         if self.difference.covers_zero or self.p_holm >= SIGNIFICANT:
             return "no ranking"
+        if not self.every_seed:
+            return "no ranking: not with every seed"
         first, second = (self.one, self.other) if self.difference.value > 0 else (self.other, self.one)
         return f"{first.model} above {second.model}"
 
@@ -62,6 +69,12 @@ def parts(results: Sequence[Result]) -> Iterator[tuple[Result, str, Mapping[str,
                 yield result, part, result.metrics[part]
 
 
+def controls_apart(results: Sequence[Result]) -> tuple[list[Result], list[Result]]:
+    """The runs that are compared, and those that were fitted on labels in another order; these alone are shown as they are."""
+    controls = [one for one in results if one.recipe.shuffled]
+    return ([one for one in results if one not in controls], controls) if len(controls) < len(results) else (controls, [])
+
+
 def foremost(results: Sequence[Result]) -> Result:
     """The run that is shown where one is: of the last model in the paper's order that was trained here, if any was."""
     shown = first_seeds(results)
@@ -77,8 +90,8 @@ def last_of_network(results: Sequence[Result]) -> list[tuple[Result, bool]]:
 
 def spread(results: Sequence[Result], name: str, part: str) -> tuple[float, float, int]:
     """The lowest and highest AUC of the seeds of a recipe and start (`Result.name`) on the same clips, and their number."""
-    named = [r for r in ordered(results) if r.name == name and part in r.parts]
-    aucs = [r.metrics[part]["auc"] for r in named if same_clips([named[0], r], part)]
+    first = next(r for r in ordered(results) if r.name == name and part in r.parts)
+    aucs = [r.metrics[part]["auc"] for r in _seeds_of(results, first, part)]
     return min(aucs), max(aucs), len(aucs)
 
 
@@ -109,9 +122,23 @@ def pairs(results: Sequence[Result], part: str, *, seed: int = 0, rounds: int = 
             p_holm=p,
             p_delong_clustered=clustered.p_value(a, b),
             p_delong_plain=plain.p_value(a, b),
+            every_seed=_whichever_seed(results, (chosen[a], chosen[b]), part, draws),
         )
         for (a, b), difference, p in zip(places, found, corrected, strict=True)
     ]
+
+
+def _whichever_seed(results: Sequence[Result], pair: tuple[Result, Result], part: str, draws: bootstrap.Draws) -> bool:
+    """Whether every seed of the one is on the same side of every seed of the other, their intervals covering no 0."""
+    labels = pair[0].parts[part].labels
+    ones, others = ([r.parts[part].logits for r in _seeds_of(results, one, part)] for one in pair)
+    found = [bootstrap.auc_difference(draws, labels, one, other) for one, other in product(ones, others)]
+    return not any(one.covers_zero for one in found) and len({one.value > 0 for one in found}) == 1
+
+
+def _seeds_of(results: Sequence[Result], one: Result, part: str) -> list[Result]:
+    """The runs of its recipe and start on the same clips, itself among them."""
+    return [r for r in ordered(results) if r.name == one.name and part in r.parts and same_clips([one, r], part)]
 
 
 def same_clips(results: Sequence[Result], part: str) -> bool:

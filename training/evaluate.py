@@ -12,7 +12,21 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dicomqc.core.errors import ConfigError
-from training import baseline, checkpoint, distributed, files, gaze, groups, held, loop, metrics, network, predictions, sanity
+from training import (
+    baseline,
+    by_heart,
+    checkpoint,
+    distributed,
+    files,
+    gaze,
+    groups,
+    held,
+    loop,
+    metrics,
+    network,
+    predictions,
+    sanity,
+)
 from training.calibration import calibration, fit_temperature
 from training.data import splits
 from training.data.cines import Clips
@@ -87,6 +101,7 @@ def _apart(run: Run, own: Clips, other: Clips) -> None:
 def check(run: Run, workers: int, say: Say, *, device: torch.device) -> dict[str, object]:
     """The sanity checks on the test part, to sanity.json: AUC of changed clips, and of a baseline without a network.
 
+    `by_heart` are fresh weights of the network on sixteen training clips.
     Of simulated clips also `held` (one frame for the whole run), `vessels` (AUC with vessels removed and alone) and `grad_cam`
     (mass on the native tree by kind). Raises ConfigError where the run was not evaluated yet.
     """
@@ -99,6 +114,8 @@ def check(run: Run, workers: int, say: Say, *, device: torch.device) -> dict[str
     found: dict[str, object] = {**sanity.aucs(run.recipe, model, clips, split.test, seed=run.seed, device=device)}
     train, validation = taught(run, clips, split)
     found[baseline.NAME] = baseline.auc(clips, replace(split, train=train, validation=validation), run.seed)
+    say(f"sanity: fresh weights of {run.recipe.model} learn {by_heart.CLIPS} clips by heart")
+    found["by_heart"] = by_heart.figures(run.recipe, clips, train, seed=run.seed, device=device)
     if run.manifest is None:
         found["held"] = held.figures(run.recipe, model, clips, split.test, threshold, seed=run.seed, device=device)
         found["held_by_direction"] = held.by_direction(run.recipe, model, clips, split.test, seed=run.seed, device=device)

@@ -77,6 +77,27 @@ def held(run: Result) -> Table:
     return Table(title=f"One frame held: {run.model}, test", header=header, rows=rows, notes=(note, *told))
 
 
+def shuffled(controls: Sequence[Result]) -> Table:
+    """What runs reach that were fitted on labels in another order."""
+    rows = [
+        [f"{one.model} (seed {one.seed})", part, _with(found["auc"], found["intervals"]["auc"]), _counts(found)]
+        for one, part, found in compare.parts(controls)
+    ]
+    note = "A half is wanted: where an interval lies above it, something beside the clips' own labels tells them."
+    header = ["Fitted on labels in another order", "Part", "AUC", "Clips / unsatisfactory"]
+    return Table(title="Labels shuffled", header=header, rows=rows, notes=(note,))
+
+
+def by_heart(run: Result) -> Table:
+    """What fresh weights know of the few clips that they were fitted on."""
+    facts: Mapping[str, Any] = (run.sanity or {}).get("by_heart") or {}
+    keys = ("clips", "steps", "loss", "auc", "accuracy")
+    rows = [[number(facts[key], 0 if key in keys[:2] else 3) for key in keys]] if facts else []
+    note = "Fresh weights, no augmentation: a loop that learns knows all of so few clips, an AUC and an accuracy of 1."
+    header = ["Training clips", "Steps", "Loss", "AUC", "Accuracy"]
+    return Table(title=f"A few clips by heart: {run.model}", header=header, rows=rows, notes=(note,))
+
+
 def vessels(run: Result) -> Table:
     """The AUC with the vessels removed, as much removed elsewhere, and the vessels alone."""
     facts: Mapping[str, Any] = (run.sanity or {}).get("vessels") or {}

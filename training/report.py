@@ -44,10 +44,10 @@ def write(folders: Sequence[Path], out: Path, complexity: Path | None = None) ->
 
     `complexity`: JSON of `python -m training complexity --format json`, for Table 3. Raises ConfigError.
     """
-    runs = compare.checked([results.read(folder) for folder in folders])
+    runs, controls = compare.controls_apart(compare.checked([results.read(folder) for folder in folders]))
     drawn = figures.draw(runs, out)
     counted = _counted(complexity) if complexity is not None else []
-    blocks = [*_opening(runs), *_body(runs, counted, drawn)]
+    blocks = [*_opening(runs), *_body(runs, controls, counted, drawn)]
     files.write_text(out / MARKDOWN, _markdown(blocks))
     files.write_text(out / HTML, _html(blocks))
     return out / MARKDOWN
@@ -98,7 +98,9 @@ def _heading(first_seeds: Sequence[Result]) -> str:
     return " and ".join([*([models] if trained else []), *([beside] if others else [])]) + " compared"
 
 
-def _body(runs: Sequence[Result], counted: Sequence[dict[str, object]], drawn: dict[str, Path]) -> list[Block]:
+def _body(
+    runs: Sequence[Result], controls: Sequence[Result], counted: Sequence[dict[str, object]], drawn: dict[str, Path]
+) -> list[Block]:
     made = [
         *(tables.table_1(run) for run in compare.first_seeds(runs)[-1:]),
         tables.table_2(runs, "test"),
@@ -110,6 +112,7 @@ def _body(runs: Sequence[Result], counted: Sequence[dict[str, object]], drawn: d
         tables.calibration(runs),
         *(tables.kinds(*one) for one in compare.parts(runs)),
         *(found for found in (group_tables.bands(runs), group_tables.vendors(runs)) if found.rows),
+        *([group_tables.shuffled(controls)] if controls else []),
         *_checks(compare.first_seeds(runs)),
     ]
     blocks = []
@@ -127,7 +130,7 @@ def _checks(runs: Sequence[Result]) -> list[Table]:
     found = []
     for run in runs:
         found += [tables.sanity(run)] if run.sanity else []
-        own = (group_tables.held(run), group_tables.vessels(run), group_tables.grad_cam(run))
+        own = (group_tables.by_heart(run), group_tables.held(run), group_tables.vessels(run), group_tables.grad_cam(run))
         found += [table for table in own if table.rows]
     return found
 

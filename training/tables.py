@@ -123,9 +123,10 @@ def differences(runs: Sequence[Result], part: str) -> Table:
         ]
         for pair in found
     ]
-    notes: tuple[str, ...] = (
-        "No ranking where the interval covers 0, Holm's p is 0.05 or more, or a run saw its clips less than ten times.",
+    unranked = (
+        "No ranking where the interval covers 0 with any seeds of the two, Holm's p is 0.05 or more, or a run saw its clips"
     )
+    notes: tuple[str, ...] = (f"Figures are of the first seeds. {unranked} less than ten times.",)
     if not found:
         notes = ("There is no second model on the same clips, so that nothing is compared.",)
     elif any(not one.trained for pair in found for one in (pair.one, pair.other)):

@@ -19,7 +19,7 @@ esac
 """
 
 
-def _called(folder: Path, ends: int, counts: int = 0) -> tuple[int, list[str]]:
+def _called(folder: Path, ends: int, counts: int = 0, **more: str) -> tuple[int, list[str]]:
     (folder / "deploy").mkdir(exist_ok=True)
     script = shutil.copy(ROOT / "deploy/comparison.sh", folder / "deploy")
     stub = folder / "python"
@@ -28,7 +28,7 @@ def _called(folder: Path, ends: int, counts: int = 0) -> tuple[int, list[str]]:
     asked = folder / "asked"
     asked.unlink(missing_ok=True)
     told = {"OUT": str(folder / "out"), "PYTHON": str(stub), "ASKED": str(asked), "ENDS": str(ends), "COUNTS": str(counts)}
-    done = subprocess.run(["bash", script], env={**os.environ, **told}, check=False, timeout=60)
+    done = subprocess.run(["bash", script], env={**os.environ, **told, **more}, check=False, timeout=60)
     return done.returncode, asked.read_text(encoding="utf-8").splitlines()
 
 
@@ -40,7 +40,16 @@ def test_all_five_models_are_asked_for_with_seeds_sanity_checks_and_what_they_co
     assert all(f"config/training/{model}.yaml" in whole for model in models)
     assert all(option in whole for option in ("--sanity", "--complexity runs/comparison/complexity.json", "--minutes"))
     assert "--seeds 3 --many x3d_s,resnet18_3d" in whole
+    assert whole.split(" --seed ")[0].endswith("config/training/shuffled.yaml"), (
+        "the check by labels in another order is the last"
+    )
     assert (tmp_path / "out" / "results.tar").exists()
+
+
+def test_one_model_alone_is_asked_for_alone(tmp_path: Path) -> None:
+    _, asked = _called(tmp_path, ends=0, MODELS="resnet152_3d")
+    (whole,) = [one for one in asked if "comparison config" in one]
+    assert "comparison config/training/resnet152_3d.yaml --seed 1" in whole
 
 
 def test_a_call_that_ran_out_of_minutes_hands_over_and_says_call_again(tmp_path: Path) -> None:

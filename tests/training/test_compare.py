@@ -104,6 +104,33 @@ def test_a_ranking_is_claimed_only_where_the_interval_excludes_zero(runs: list[P
     assert again == {"no ranking", "no ranking: X3D-S not converged"}
 
 
+def test_a_ranking_that_hangs_on_the_seed_is_not_claimed(runs: list[Path], tmp_path: Path) -> None:
+    unlucky = _run(tmp_path / "good3", "good", 3, 3.0)
+    found = compare.pairs(compare.checked([results.read(run) for run in (*runs, unlucky)]), "test", rounds=400)
+    pair = next(one for one in found if {one.one.recipe.name, one.other.recipe.name} == {"good", "bad"})
+    assert not pair.difference.covers_zero, "the first seeds alone would be ranked"
+    assert pair.verdict == "no ranking: not with every seed"
+
+
+def test_fits_on_labels_in_another_order_are_a_check_and_no_model(runs: list[Path], tmp_path: Path) -> None:
+    control = _run(tmp_path / "control", "control", 1, 9.0)
+    own = yaml.safe_load((control / "recipe.yaml").read_text(encoding="utf-8"))
+    (control / "recipe.yaml").write_text(yaml.safe_dump({**own, "shuffled": True}), encoding="utf-8")
+    assert program.main(["compare", str(runs[0]), str(control), "--out", str(tmp_path / "both")]) == 0
+    text = (tmp_path / "both" / "report.md").read_text(encoding="utf-8")
+    assert text.startswith("The paper's recipes in full: nothing was cut.\n")
+    assert "| X3D-S (seed 1) | test | " in text.split("## Labels shuffled")[1]
+    assert "nothing is compared" in text
+    assert program.main(["compare", str(control), "--out", str(tmp_path / "alone")]) == 0
+    assert "shuffled 1" in (tmp_path / "alone" / "report.md").read_text(encoding="utf-8").splitlines()[0]
+
+
+def test_a_rate_that_is_not_the_one_we_assume_is_cut_too(runs: list[Path]) -> None:
+    read = results.read(runs[0])
+    assert results.cuts(read) == []
+    assert "learning rate 0.001" in results.cuts(replace(read, recipe=replace(read.recipe, learning_rate=0.001)))[0]
+
+
 def test_the_report_has_the_papers_numbers_and_says_first_what_was_cut(runs: list[Path], tmp_path: Path) -> None:
     complexity = tmp_path / "complexity.json"
     counted = [

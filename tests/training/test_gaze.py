@@ -186,6 +186,7 @@ def test_a_simulated_run_without_a_vendor_says_so_and_what_it_does_without_vesse
     assert sum(one["clips"] for one in unseen["bands"].values()) in (0, unseen["clips"])
     checks = json.loads((folder / "sanity.json").read_text(encoding="utf-8"))
     assert checks["vessels"]["clips"] == len(split.test)
+    assert checks["by_heart"]["clips"] == min(16, 2 * min(np.bincount(clips.labels[list(train)].astype(int))))
     assert set(checks["vessels"]["auc"]) >= {"as sampled", "vessels removed", "vessels alone"}
     assert 0 < checks["grad_cam"][gaze.EVERY]["area"] < 0.3
     # The report is drawn from the folder alone.
@@ -194,7 +195,13 @@ def test_a_simulated_run_without_a_vendor_says_so_and_what_it_does_without_vesse
     assert program.main(["compare", str(folder), "--out", str(tmp_path / "report")]) == 0
     text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     assert "trained without vendor 0" in text.splitlines()[0]
-    for title in ("By vendor", "Without the vessels: small, AUC on", "Grad-CAM on the native tree: small", "Sanity checks"):
+    for title in (
+        "By vendor",
+        "Without the vessels: small, AUC on",
+        "Grad-CAM on the native tree: small",
+        "Sanity checks",
+        "A few clips by heart",
+    ):
         assert f"## {title}" in text
     assert "vendor 0 |" in text
     assert "not trained on |" in text

@@ -9,7 +9,7 @@ from training import __main__ as program
 _RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 _COMPLEXITY = _RESULTS / "comparison-cpu" / "complexity.json"
 _REPORTS = {
-    "comparison-cpu": sorted((_RESULTS / "comparison-cpu" / "runs").iterdir()),
+    "comparison-cpu": [*sorted((_RESULTS / "comparison-cpu" / "runs").iterdir()), _RESULTS / "shuffled"],
     "carry": [_RESULTS / "carry"],
 }
 
