@@ -56,9 +56,9 @@ bench-gpu: $(READY)
 fuzz-decode: $(READY)
 	$(BIN)/python -m tests.benchmarks.fuzz_decode
 
-# On two cores without bf16: 22 minutes to draw the cines, 53 of training, 6 of evaluation.
+# On two cores without bf16: 25 minutes to draw the cines, 32 of training, 5 of evaluation.
 weights: $(READY)
-	$(BIN)/python -m training weights --seed 20311 --init x3d-s-demo@6.0.0
+	$(BIN)/python -m training weights --seed 20431 --init docs/results/candidate-6
 
 # torch first and by itself, so that --index-url reaches nothing else; torchvision's own requirement of it is then met.
 $(READY): pyproject.toml $(PINS)

@@ -67,7 +67,7 @@ handing=$!
 trap 'kill "$handing" 2>/dev/null || true' EXIT
 
 if [ -n "${REHEARSE:-}" ]; then recipes=("${models[@]/#/$small/}"); else recipes=("${models[@]/#/config/training/}"); fi
-# The check by labels in another order comes last.
+# The check by labels in another order comes after the models, before their further seeds.
 case " ${models[*]} " in *" x3d_s "*) recipes+=("$(dirname "${recipes[0]}")/shuffled") ;; esac
 repeated=()
 [ ${#many[@]} -eq 0 ] || repeated=(--seeds 3 --many "$(IFS=,; echo "${many[*]}")")

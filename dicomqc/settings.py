@@ -108,7 +108,7 @@ class Sample(_Section):
 class Score(_Section):
     """The model and how it runs."""
 
-    model: Annotated[str, Field(pattern=r"^[^@\s/]+@[^@\s/]+$")] = "x3d-s-demo@7.0.0"
+    model: Annotated[str, Field(pattern=r"^[^@\s/]+@[^@\s/]+$")] = "x3d-s-demo@8.0.0"
     """Pinned weights, NAME@VERSION; never 'latest'."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     """auto, cpu, cuda or cuda:N."""

@@ -21,7 +21,8 @@ SIGNIFICANT: Final = 0.05
 class Pair:
     """Two models on the same clips. `p_holm` corrects the bootstrap's p over all pairs of the part.
 
-    `every_seed`: whether one is above the other, the interval covering no 0, whichever of their seeds are compared.
+    `every_seed`: whether one is above the other, the interval covering no 0, whichever of their seeds are compared (those that
+    scored the same clips), and all of these converged.
     """
 
     one: Result
@@ -131,8 +132,11 @@ def pairs(results: Sequence[Result], part: str, *, seed: int = 0, rounds: int = 
 def _whichever_seed(results: Sequence[Result], pair: tuple[Result, Result], part: str, draws: bootstrap.Draws) -> bool:
     """Whether every seed of the one is on the same side of every seed of the other, their intervals covering no 0."""
     labels = pair[0].parts[part].labels
-    ones, others = ([r.parts[part].logits for r in _seeds_of(results, one, part)] for one in pair)
-    found = [bootstrap.auc_difference(draws, labels, one, other) for one, other in product(ones, others)]
+    seeds = [_seeds_of(results, one, part) for one in pair]
+    if not all(one.converged for several in seeds for one in several):
+        return False
+    logits = [[one.parts[part].logits for one in several] for several in seeds]
+    found = [bootstrap.auc_difference(draws, labels, one, other) for one, other in product(*logits)]
     return not any(one.covers_zero for one in found) and len({one.value > 0 for one in found}) == 1
 
 

@@ -80,11 +80,20 @@ def held(run: Result) -> Table:
 def shuffled(controls: Sequence[Result]) -> Table:
     """What runs reach that were fitted on labels in another order."""
     rows = [
-        [f"{one.model} (seed {one.seed})", part, _with(found["auc"], found["intervals"]["auc"]), _counts(found)]
+        [
+            f"{one.model} (seed {one.seed})",
+            *(number(one.fit.get(key)) for key in ("steps", "train_clips")),
+            part,
+            _with(found["auc"], found["intervals"]["auc"]),
+            _counts(found),
+        ]
         for one, part, found in compare.parts(controls)
     ]
-    note = "A half is wanted: where an interval lies above it, something beside the clips' own labels tells them."
-    header = ["Fitted on labels in another order", "Part", "AUC", "Clips / unsatisfactory"]
+    note = (
+        "A half is wanted: where an interval lies above it, something beside the clips' own labels tells them. It is a check "
+        "of as many steps on as many clips as it had."
+    )
+    header = ["Fitted on labels in another order", "Steps", "Training clips", "Part", "AUC", "Clips / unsatisfactory"]
     return Table(title="Labels shuffled", header=header, rows=rows, notes=(note,))
 
 

@@ -41,7 +41,7 @@ def test_all_five_models_are_asked_for_with_seeds_sanity_checks_and_what_they_co
     assert all(option in whole for option in ("--sanity", "--complexity runs/comparison/complexity.json", "--minutes"))
     assert "--seeds 3 --many x3d_s,resnet18_3d" in whole
     assert whole.split(" --seed ")[0].endswith("config/training/shuffled.yaml"), (
-        "the check by labels in another order is the last"
+        "the check by labels in another order comes after the models"
     )
     assert (tmp_path / "out" / "results.tar").exists()
 

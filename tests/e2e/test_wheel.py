@@ -66,6 +66,6 @@ def test_the_wheel_runs_the_demonstration_outside_the_checkout(installed: Path, 
 
 def test_the_wheel_holds_the_shipped_weights_and_the_training_module(installed: Path, tmp_path: Path) -> None:
     assert run(installed / "dicomqc", "models", "verify", folder=tmp_path).returncode == 0
-    shown = run(installed / "dicomqc", "models", "show", "x3d-s-demo@7.0.0", folder=tmp_path)
+    shown = run(installed / "dicomqc", "models", "show", "x3d-s-demo@8.0.0", folder=tmp_path)
     assert json.loads(shown.stdout)["demonstration"] is True
     assert run(installed / "python", "-m", "training", "--help", folder=tmp_path).returncode == 0

@@ -22,9 +22,9 @@ from training.carryover import Variant
 from training.carryover_check import GAP, Carried, Row
 
 _CONTRAST_FROM = 15  # frames 1 to 14 show none; seen by eye, the tip's first puff is in 16
-_DECLARED = 1  # the draw of motion, noise and variants that the gap is promised of, whatever the variants
-# The other draws promise nothing of later weights, lest the one real run choose them; what docs tell of all 26 must be so.
-_TOLD = (2, 3, 10, 12)
+_DECLARED = 1  # the draw of motion, noise and variants that the gap is promised of
+# The other draws promise nothing of later weights, lest the one real run choose them; what docs tell of them must be so.
+_TOLD = (1, 2, 3, 10, 12)
 _DRAWS = Path(__file__).resolve().parents[2] / "docs" / "results" / "carry" / "carry-over.txt"
 
 
@@ -43,8 +43,8 @@ def found(shipped: ModelVersion) -> Carried:
     return _asked(shipped, _DECLARED)
 
 
-def test_the_shipped_weights_hold_every_negative_of_the_real_run_two_above_every_positive(found: Carried) -> None:
-    assert found.gap >= GAP, carryover_check.rendered(found)
+def test_the_shipped_weights_hold_every_negative_two_above_every_positive_under_each_variant(found: Carried) -> None:
+    assert found.gap_by_variant >= GAP, carryover_check.rendered(found)
 
 
 def test_the_shipped_weights_put_all_of_them_on_the_right_side_of_their_threshold(found: Carried) -> None:
@@ -58,10 +58,11 @@ def test_another_draw_says_of_the_shipped_weights_what_the_docs_tell_of_it(shipp
     assert f"{Settings().score.model}: 20 variants" in mine
     found = _asked(shipped, seed)
     gaps = re.findall(r"(?:smallest gap|under one variant) ([+-][\d.]+)", mine)
-    # Processors differ by some hundredths of a logit, which can turn a verdict only where one is told to be wrong.
+    # Processors differ by some hundredths of a logit, which can turn a verdict or two where some are told to be wrong: in such
+    # a draw the held frame's logits lie on both sides of the threshold.
     assert [float(gap) for gap in gaps] == pytest.approx([found.gap, found.gap_by_variant, found.gap_alike], abs=0.05)
     wrong = int(re.findall(r"misses (\d+) of 160", mine)[0])
-    assert abs(sum(found.misses.values()) - wrong) <= (wrong > 0), carryover_check.rendered(found)
+    assert abs(sum(found.misses.values()) - wrong) <= (2 if wrong else 0), carryover_check.rendered(found)
 
 
 def test_a_gap_is_told_of_all_pairs_of_those_under_one_variant_and_of_those_made_alike(found: Carried) -> None:

@@ -278,7 +278,7 @@ def test_config_schema_is_json(dicomqc) -> None:
 def test_config_check_of_the_defaults(dicomqc) -> None:
     done = dicomqc("config", "check")
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("ok: mode observe, DICOMQC@127.0.0.1:11112, model x3d-s-demo@7.0.0")
+    assert done.out.startswith("ok: mode observe, DICOMQC@127.0.0.1:11112, model x3d-s-demo@8.0.0")
 
 
 @pytest.mark.parametrize(

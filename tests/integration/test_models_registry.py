@@ -145,7 +145,7 @@ def test_recheck_compares_bf16_with_fp32_or_says_that_it_cannot(tmp_path: Path) 
     from tests.support.nodes import dicomqc
     from tests.support.shared import LEFT_CORONARY, require
 
-    done = dicomqc("models", "recheck", "x3d-s-demo@7.0.0", str(require(LEFT_CORONARY)), "--set", "score.device=cpu")
+    done = dicomqc("models", "recheck", "x3d-s-demo@8.0.0", str(require(LEFT_CORONARY)), "--set", "score.device=cpu")
     if "BF16" in library().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         assert done.returncode == 0, done.stderr
         assert "1 eligible cines of 1 files" in done.stdout

@@ -46,6 +46,9 @@ def recipe(monkeypatch: pytest.MonkeyPatch) -> Recipe:
         ema=0.0,
         kind_loss=0.0,
         sight_loss=0.0,
+        frame_loss=0.0,
+        again_held=0.0,
+        rate_steps=0,
         blank=0.0,
         replay=0.0,
         frozen=0,
@@ -75,22 +78,21 @@ def test_a_fit_ends_halfway_to_its_start(recipe: Recipe, tmp_path: Path) -> None
 
 
 def test_a_blend_without_statistics_of_its_own_is_refused(tmp_path: Path) -> None:
-    text = _SHIPPED.read_text(encoding="utf-8").replace("reestimate_clips: 160", "reestimate_clips: 0")
-    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "recipe.yaml").write_text(f"base: {_SHIPPED}\nblend: 0.5\nreestimate_clips: 0\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="blend: reestimate_clips is needed"):
         load(tmp_path / "recipe.yaml")
 
 
 def test_a_blend_with_nothing_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(f"base: {_SHIPPED}\nblend: 0.5\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="blend: there is nothing to blend with"):
-        runs.create(tmp_path / "run", _SHIPPED, 1)
+        runs.create(tmp_path / "run", tmp_path / "recipe.yaml", 1)
     assert not (tmp_path / "run").exists()
 
 
 def test_frozen_blocks_without_a_start_are_refused_before_a_folder_is_made(tmp_path: Path) -> None:
-    (tmp_path / "recipe.yaml").write_text(f"base: {_SHIPPED}\nblend: 0.0\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="frozen: there is nothing to keep"):
-        runs.create(tmp_path / "run", tmp_path / "recipe.yaml", 1)
+        runs.create(tmp_path / "run", _SHIPPED, 1)
     assert not (tmp_path / "run").exists()
 
 

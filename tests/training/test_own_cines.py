@@ -93,7 +93,7 @@ def test_published_weights_are_the_start_of_a_refresh_and_an_independent_cohort_
     ("more", "says"),
     [
         (("--init", "nobody@1.0.0"), "there is no nobody@1.0.0"),
-        (("--init", "x3d-s-demo@7.0.0"), "sees other frames than the recipe's spec"),
+        (("--init", "x3d-s-demo@8.0.0"), "sees other frames than the recipe's spec"),
         (("--without-kind", "dragon"), "no clip is of the kind dragon"),
         (("--device", "cuda:9"), "there is no cuda:9 here"),
     ],

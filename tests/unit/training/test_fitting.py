@@ -206,4 +206,4 @@ def test_shuffled_labels_are_learned_from_fresh_weights_or_not_at_all(tmp_path: 
     recipe = _PAPER.with_name("shuffled.yaml")
     assert runs.create(tmp_path / "fresh", recipe, 1).recipe.shuffled
     with pytest.raises(ConfigError, match="shuffled: --init would bring weights that know the labels"):
-        runs.create(tmp_path / "other", recipe, 1, init="x3d-s-demo@7.0.0")
+        runs.create(tmp_path / "other", recipe, 1, init="x3d-s-demo@8.0.0")
