@@ -73,7 +73,8 @@ def parts(results: Sequence[Result]) -> Iterator[tuple[Result, str, Mapping[str,
 def controls_apart(results: Sequence[Result]) -> tuple[list[Result], list[Result]]:
     """The runs that are compared, and those that were fitted on labels in another order; these alone are shown as they are."""
     controls = [one for one in results if one.recipe.shuffled]
-    return ([one for one in results if one not in controls], controls) if len(controls) < len(results) else (controls, [])
+    runs = [one for one in results if not one.recipe.shuffled]
+    return (runs, controls) if runs else (controls, [])
 
 
 def foremost(results: Sequence[Result]) -> Result:

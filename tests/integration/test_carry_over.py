@@ -22,7 +22,7 @@ from training.carryover import Variant
 from training.carryover_check import GAP, Carried, Row
 
 _CONTRAST_FROM = 15  # frames 1 to 14 show none; seen by eye, the tip's first puff is in 16
-_DECLARED = 1  # the draw of motion, noise and variants that the gap is promised of
+_DECLARED = 1  # the draw of motion, noise and variants of which the gap under each variant is held
 # The other draws promise nothing of later weights, lest the one real run choose them; what docs tell of them must be so.
 _TOLD = (1, 2, 3, 10, 12)
 _DRAWS = Path(__file__).resolve().parents[2] / "docs" / "results" / "carry" / "carry-over.txt"
@@ -58,11 +58,10 @@ def test_another_draw_says_of_the_shipped_weights_what_the_docs_tell_of_it(shipp
     assert f"{Settings().score.model}: 20 variants" in mine
     found = _asked(shipped, seed)
     gaps = re.findall(r"(?:smallest gap|under one variant) ([+-][\d.]+)", mine)
-    # Processors differ by some hundredths of a logit, which can turn a verdict or two where some are told to be wrong: in such
-    # a draw the held frame's logits lie on both sides of the threshold.
+    # Processors differ by some hundredths of a logit, which can turn a verdict only where one is told to be wrong.
     assert [float(gap) for gap in gaps] == pytest.approx([found.gap, found.gap_by_variant, found.gap_alike], abs=0.05)
     wrong = int(re.findall(r"misses (\d+) of 160", mine)[0])
-    assert abs(sum(found.misses.values()) - wrong) <= (2 if wrong else 0), carryover_check.rendered(found)
+    assert abs(sum(found.misses.values()) - wrong) <= (wrong > 0), carryover_check.rendered(found)
 
 
 def test_a_gap_is_told_of_all_pairs_of_those_under_one_variant_and_of_those_made_alike(found: Carried) -> None:
