@@ -19,7 +19,8 @@ _STEPS: Final = 40
 _RATE, _X3D_RATE = 0.001, 0.003
 _HINDERS: Final = (
     *("weight_decay", "ema", "dropout", "kind_loss", "sight_loss", "frame_loss", "blank", "replay", "sway", "again"),
-    *("again_loss", "again_held", "blend", "train_clips", "rate_steps", "validate_epochs", "frozen", "margin"),
+    *("again_loss", "again_relative", "again_held", "blend", "train_clips", "rate_steps", "validate_epochs"),
+    *("frozen", "margin"),
 )
 
 

@@ -34,6 +34,7 @@ from training.schedule import Step
 _CPU: Final = torch.device("cpu")
 _LONGEST_GRADIENT: Final = 5.0
 _NORM_BATCH: Final = 8
+_LEAST_SQUARE: Final = 0.5  # of a logit
 SEEDS: Final = 2**63  # torch takes no larger ones
 BATCH: Final = 8  # clips that are scored at once
 
@@ -293,6 +294,8 @@ def _loss(run: Fit, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
         loss = loss + run.recipe.kind_loss * said
     if run.recipe.again_loss:
         loss = loss + run.recipe.again_loss * _disagreement(outputs[:, 0], batch.again)
+    if run.recipe.again_relative:
+        loss = loss + run.recipe.again_relative * _relative_disagreement(outputs[:, 0], batch.again)
     if run.sight:
         loss = loss + run.recipe.sight_loss * _sight(outputs[:, -1], batch.windows)
     if run.framewise:
@@ -303,6 +306,18 @@ def _loss(run: Fit, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
 def _disagreement(logits: torch.Tensor, again: torch.Tensor) -> torch.Tensor:
     """The squared difference of the logits [B] of two looks at one clip, in sum over the number of all clips."""
     return (logits[1:] - logits[:-1])[again[1:]].square().sum() / len(logits)
+
+
+def _relative_disagreement(logits: torch.Tensor, again: torch.Tensor) -> torch.Tensor:
+    """The mean squared difference of the logits [B] of two looks at one clip over their mean square, 0 to 4.
+
+    Smaller logits make it no smaller, but for `_LEAST_SQUARE`, which holds the gradient where all logits are near 0.
+    """
+    first, second = logits[:-1][again[1:]], logits[1:][again[1:]]
+    if not len(first):
+        return logits.new_zeros(())
+    size = (first.square() + second.square()).mean() / 2.0
+    return (first - second).square().mean() / (size + _LEAST_SQUARE)
 
 
 def _sight(outputs: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:

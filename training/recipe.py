@@ -56,7 +56,8 @@ class Recipe:
     `sway` is the share of all that is moved as one picture (a fifth of it under noise alone), as replays that are held always
     are. `again`: of the second ones of every two clips of a batch this share, and all that follow a held picture, are another
     look at the clip before, augmented otherwise, of which `again_held` (of those at a clip as it is) hold a frame of it that
-    shows its label clearly; `again_loss` weighs the squared difference of their logits.
+    shows its label clearly; `again_loss` weighs the squared difference of their logits, `again_relative` the same over their
+    mean square.
     `blend` is the share of the weights that the run began from in its result, with batch norm re-estimated. `calibrate` divides
     the result's logits by the temperature that validation gives. The first `frozen` blocks keep the weights that it began from.
     Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best by AUC is kept. `micro_batch`
@@ -92,6 +93,7 @@ class Recipe:
     sway: float = 0.0
     again: float = 0.0
     again_loss: float = 0.0
+    again_relative: float = 0.0
     again_held: float = 0.0
     blend: float = 0.0
     calibrate: bool = False
@@ -151,7 +153,7 @@ _NUMBERS: Final = (
 NORM_CLIPS: Final = 8
 _REPLAYED: Final = (4, 8, 16)
 _X3D_BLOCKS: Final = 6
-_LESSONS: Final = ("kind_loss", "sight_loss", "frame_loss", "again_loss")
+_LESSONS: Final = ("kind_loss", "sight_loss", "frame_loss", "again_loss", "again_relative")
 _TELLING: Final = ("blank", "replay", "kind_loss", "sight_loss", "frame_loss", "again_held")
 _SHARES_OF_CLIPS: Final = ("flip", "blur", "local")
 _BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank", "replay", "sway", "again", "again_held", "blend")
@@ -216,7 +218,7 @@ def _begins(recipe: Recipe) -> None:
 
 def _paired(recipe: Recipe) -> None:
     """What second looks need."""
-    for name in ("again_loss", "again_held"):
+    for name in ("again_loss", "again_relative", "again_held"):
         if getattr(recipe, name) and not recipe.again:
             raise ConfigError(f"{name}: again is needed, or no clip is looked at twice")
     sizes = {f"phases[{i}].batch": phase.batch for i, phase in enumerate(recipe.phases)} | {"micro_batch": recipe.micro_batch}

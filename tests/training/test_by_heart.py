@@ -76,7 +76,8 @@ def test_nothing_hinders_and_all_frames_are_seen(name: str) -> None:
     assert (phase.frames, phase.size) == (len(made.spec.frame_numbers()), made.spec.size)
     hinder = (
         *("weight_decay", "ema", "dropout", "kind_loss", "sight_loss", "frame_loss", "blank", "replay", "sway", "again"),
-        *("again_loss", "again_held", "blend", "train_clips", "rate_steps", "validate_epochs", "frozen", "margin"),
+        *("again_loss", "again_relative", "again_held", "blend", "train_clips", "rate_steps", "validate_epochs"),
+        *("frozen", "margin"),
     )
     assert not [name for name in hinder if getattr(made, name)]
     assert not [one.name for one in fields(made.augment) if getattr(made.augment, one.name)]
