@@ -311,7 +311,8 @@ def _disagreement(logits: torch.Tensor, again: torch.Tensor) -> torch.Tensor:
 def _relative_disagreement(logits: torch.Tensor, again: torch.Tensor) -> torch.Tensor:
     """The mean squared difference of the logits [B] of two looks at one clip over their mean square, 0 to 4.
 
-    Smaller logits make it no smaller, but for `_LEAST_SQUARE`, which holds the gradient where all logits are near 0.
+    Smaller logits make it hardly smaller while they are well above the root of `_LEAST_SQUARE`, which holds the gradient at 0.
+    Larger ones of both looks do, a common offset too: the first lesson has to hold that.
     """
     first, second = logits[:-1][again[1:]], logits[1:][again[1:]]
     if not len(first):

@@ -93,6 +93,27 @@ def _fit(frame_loss: float) -> loop.Fit:
     )
 
 
+@pytest.mark.parametrize("looked_twice", [True, False])
+def test_the_relative_lesson_of_two_looks_is_weighed_into_the_loss_of_the_label_s_output(*, looked_twice: bool) -> None:
+    logits = torch.tensor([[[0.3, 9.0, 9.0], [0.0, 0.0, 1.0]], [[-0.9, 9.0, 9.0], [0.0, 2.0, 3.0]]], requires_grad=True)
+    batch = Batch(
+        grey=torch.empty(2),
+        targets=torch.tensor([0.0, 1.0]),
+        kinds=torch.tensor([NO_KIND, NO_KIND]),
+        windows=torch.tensor([0.5, 0.5]),
+        seen=torch.full((2, 2), math.nan),
+        again=torch.tensor([False, looked_twice]),
+    )
+    plain = _fit(0.0)
+    weighed = replace(plain, recipe=replace(plain.recipe, again=0.5, again_relative=3.0))
+    without, taught = (loop._loss(run, logits.flatten(1), batch) for run in (plain, weighed))
+    wanted = 3.0 * 1.2**2 / ((0.3**2 + 0.9**2) / 2.0 + 0.5) if looked_twice else 0.0
+    assert float((taught - without).detach()) == pytest.approx(wanted, rel=1e-5, abs=1e-7)
+    taught.backward()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+
+
 def test_the_lesson_is_the_squared_error_of_known_frames_over_the_number_of_all() -> None:
     logits = torch.tensor([[[0.3, 9.0, 9.0], [0.0, 0.0, 1.0]], [[-0.2, 9.0, 9.0], [0.0, 2.0, 3.0]]], requires_grad=True)
     batch = Batch(

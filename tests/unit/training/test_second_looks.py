@@ -59,3 +59,10 @@ def test_the_relative_lesson_leaves_everything_but_the_looks_alone_and_pulls_the
 @pytest.mark.parametrize("count", [1, 4])
 def test_without_a_second_look_the_relative_lesson_says_nothing(count: int) -> None:
     assert float(_relative_disagreement(torch.ones(count), torch.zeros(count, dtype=torch.bool))) == 0.0
+
+
+def test_where_all_logits_are_nothing_the_relative_lesson_has_a_gradient_that_is_nothing() -> None:
+    logits = torch.zeros(6, requires_grad=True)
+    _relative_disagreement(logits, _AGAIN).backward()
+    assert logits.grad is not None
+    assert logits.grad.tolist() == [0.0] * 6
