@@ -93,17 +93,22 @@ def _fit(frame_loss: float) -> loop.Fit:
     )
 
 
-@pytest.mark.parametrize("looked_twice", [True, False])
-def test_the_relative_lesson_of_two_looks_is_weighed_into_the_loss_of_the_label_s_output(*, looked_twice: bool) -> None:
-    logits = torch.tensor([[[0.3, 9.0, 9.0], [0.0, 0.0, 1.0]], [[-0.9, 9.0, 9.0], [0.0, 2.0, 3.0]]], requires_grad=True)
-    batch = Batch(
+def _batch(seen: torch.Tensor, *, again: bool = False) -> Batch:
+    """Two clips, of each of whose two frames the share `seen` [2,2] is seen; the second may be another look at the first."""
+    return Batch(
         grey=torch.empty(2),
         targets=torch.tensor([0.0, 1.0]),
         kinds=torch.tensor([NO_KIND, NO_KIND]),
         windows=torch.tensor([0.5, 0.5]),
-        seen=torch.full((2, 2), math.nan),
-        again=torch.tensor([False, looked_twice]),
+        seen=seen,
+        again=torch.tensor([False, again]),
     )
+
+
+@pytest.mark.parametrize("looked_twice", [True, False])
+def test_the_relative_lesson_of_two_looks_is_weighed_into_the_loss_of_the_label_s_output(*, looked_twice: bool) -> None:
+    logits = torch.tensor([[[0.3, 9.0, 9.0], [0.0, 0.0, 1.0]], [[-0.9, 9.0, 9.0], [0.0, 2.0, 3.0]]], requires_grad=True)
+    batch = _batch(torch.full((2, 2), math.nan), again=looked_twice)
     plain = _fit(0.0)
     weighed = replace(plain, recipe=replace(plain.recipe, again=0.5, again_relative=3.0))
     without, taught = (loop._loss(run, logits.flatten(1), batch) for run in (plain, weighed))
@@ -116,14 +121,7 @@ def test_the_relative_lesson_of_two_looks_is_weighed_into_the_loss_of_the_label_
 
 def test_the_lesson_is_the_squared_error_of_known_frames_over_the_number_of_all() -> None:
     logits = torch.tensor([[[0.3, 9.0, 9.0], [0.0, 0.0, 1.0]], [[-0.2, 9.0, 9.0], [0.0, 2.0, 3.0]]], requires_grad=True)
-    batch = Batch(
-        grey=torch.empty(2),
-        targets=torch.tensor([0.0, 1.0]),
-        kinds=torch.tensor([NO_KIND, NO_KIND]),
-        windows=torch.tensor([0.5, 0.5]),
-        seen=torch.tensor([[0.5, math.nan], [0.9, 0.1]]),
-        again=torch.tensor([False, False]),
-    )
+    batch = _batch(torch.tensor([[0.5, math.nan], [0.9, 0.1]]))
     without = loop._loss(_fit(0.0), logits.flatten(1), batch)
     taught = loop._loss(_fit(3.0), logits.flatten(1), batch)
     said, seen = torch.tensor([0.0, 2.0, 3.0]).sigmoid(), torch.tensor([0.5, 0.9, 0.1])
