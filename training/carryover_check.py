@@ -93,9 +93,21 @@ class Carried:
         return {row.kind: row.misses for row in self.rows}
 
     @property
+    def breaches(self) -> tuple[str, ...]:
+        """What breaks the promise, in words; none where it is kept."""
+        where = (
+            "under one and the same variant"
+            if self.gap_by_variant < GAP
+            else "of other variants, though not under one and the same"
+        )
+        near = f"pairs less than {GAP:g} apart {where}"
+        wrong = sum(self.misses.values())
+        return (*([near] if self.gap < GAP else ()), *([f"{wrong} on the wrong side of the threshold"] if wrong else ()))
+
+    @property
     def kept(self) -> bool:
         """Whether the promise is kept."""
-        return self.gap >= GAP and not any(self.misses.values())
+        return not self.breaches
 
 
 def check(path: Path, model: ModelVersion, cache: Path, *, contrast_from: int, seed: int, device: str = "auto") -> Carried:
@@ -158,4 +170,4 @@ def _summary(found: Carried) -> Iterator[str]:
     yield f"smallest gap {found.gap:+.2f}, promised {GAP:g}; under one variant {found.gap_by_variant:+.2f}"
     yield f"of cines made alike, under one variant {found.gap_alike:+.2f}"
     yield f"misses {sum(found.misses.values())} of {sum(len(row.logits) for row in found.rows)}"
-    yield "the promise is kept" if found.kept else "the promise is broken"
+    yield "the promise is kept" if found.kept else f"the promise is broken: {', '.join(found.breaches)}"

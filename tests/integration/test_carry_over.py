@@ -3,6 +3,7 @@
 import csv
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,19 +29,19 @@ _TOLD = (1, 2, 3, 10, 12)
 _DRAWS = Path(__file__).resolve().parents[2] / "docs" / "results" / "carry" / "carry-over.txt"
 
 
-@pytest.fixture(scope="module")
-def shipped() -> ModelVersion:
+def _shipped() -> ModelVersion:
     return registry.resolve(Settings().score.model, None)
 
 
-def _asked(shipped: ModelVersion, seed: int) -> Carried:
-    cache = Settings().cache()
-    return carryover_check.check(require(LEFT_CORONARY), shipped, cache, contrast_from=_CONTRAST_FROM, seed=seed, device="cpu")
+@cache
+def _asked(seed: int) -> Carried:
+    run, kept = require(LEFT_CORONARY), Settings().cache()
+    return carryover_check.check(run, _shipped(), kept, contrast_from=_CONTRAST_FROM, seed=seed, device="cpu")
 
 
-@pytest.fixture(scope="module")
-def found(shipped: ModelVersion) -> Carried:
-    return _asked(shipped, _DECLARED)
+@pytest.fixture
+def found() -> Carried:
+    return _asked(_DECLARED)
 
 
 def test_the_shipped_weights_hold_every_negative_two_above_every_positive_under_each_variant(found: Carried) -> None:
@@ -52,11 +53,11 @@ def test_the_shipped_weights_put_all_of_them_on_the_right_side_of_their_threshol
 
 
 @pytest.mark.parametrize("seed", _TOLD)
-def test_another_draw_says_of_the_shipped_weights_what_the_docs_tell_of_it(shipped: ModelVersion, seed: int) -> None:
+def test_another_draw_says_of_the_shipped_weights_what_the_docs_tell_of_it(seed: int) -> None:
     told = re.split(r"^seed (\d+)$", _DRAWS.read_text(encoding="utf-8"), flags=re.MULTILINE)
     mine = told[told.index(str(seed)) + 1]
     assert f"{Settings().score.model}: 20 variants" in mine
-    found = _asked(shipped, seed)
+    found = _asked(seed)
     gaps = re.findall(r"(?:smallest gap|under one variant) ([+-][\d.]+)", mine)
     # Processors differ by some hundredths of a logit, which can turn a verdict only where one is told to be wrong.
     assert [float(gap) for gap in gaps] == pytest.approx([found.gap, found.gap_by_variant, found.gap_alike], abs=0.05)
@@ -79,10 +80,8 @@ def test_the_promise_is_about_twenty_variants_of_three_positives_and_five_negati
     assert {-8, 8} <= {variant.shift for variant in found.variants}
 
 
-def test_what_is_scored_is_what_the_node_samples_of_the_run_and_of_a_made_cine_as_a_file(
-    shipped: ModelVersion, tmp_path: Path
-) -> None:
-    path, spec = require(LEFT_CORONARY), shipped.card.spec
+def test_what_is_scored_is_what_the_node_samples_of_the_run_and_of_a_made_cine_as_a_file(tmp_path: Path) -> None:
+    path, spec = require(LEFT_CORONARY), _shipped().card.spec
     cine = carryover_check.read(path, spec)
     assert np.array_equal(carryover.sampled(cine, Variant(), spec), sample_cine(path, spec).frames)
     made = next(c for c in carryover.clips(cine, contrast_from=_CONTRAST_FROM, seed=1) if c.kind == carryover.BARE_LOOPED)

@@ -172,24 +172,32 @@ def carried(positive: tuple[float, ...], negative: tuple[float, ...], misses: in
     return Carried(model="a@1", threshold=0.5, variants=(Variant(), Variant(shift=8)), rows=rows)
 
 
+_OF_OTHERS = "pairs less than 2 apart of other variants, though not under one and the same"
+_OF_ONE = "pairs less than 2 apart under one and the same variant"
+
+
 @pytest.mark.parametrize(
-    ("positive", "negative", "misses", "kept"),
+    ("positive", "negative", "misses", "breaches"),
     [
-        ((-1.0, -3.0), (1.0, 4.0), 0, True),
-        ((-1.0, -3.0), (0.5, 4.0), 0, False),
-        ((-1.0, -3.0), (1.0, 4.0), 1, False),
+        ((-1.0, -3.0), (1.0, 4.0), 0, ()),
+        ((-3.0, 1.0), (1.0, 4.0), 0, (_OF_OTHERS,)),
+        ((-1.0, -3.0), (0.5, 4.0), 0, (_OF_ONE,)),
+        ((-1.0, -3.0), (1.0, 4.0), 1, ("1 on the wrong side of the threshold",)),
+        ((-1.0, -3.0), (0.5, 4.0), 2, (_OF_ONE, "2 on the wrong side of the threshold")),
     ],
-    ids=["gap of two", "one pair too near, of other variants", "a wrong side"],
+    ids=["gap of two", "one pair too near, of other variants", "of one variant", "a wrong side", "both"],
 )
 def test_the_promise_is_a_gap_of_two_in_every_pair_and_the_right_side(
-    positive: tuple[float, ...], negative: tuple[float, ...], misses: int, kept: bool
+    positive: tuple[float, ...], negative: tuple[float, ...], misses: int, breaches: tuple[str, ...]
 ) -> None:
     found = carried(positive, negative, misses)
-    assert found.kept is kept
+    assert found.kept is (breaches == ())
+    assert found.breaches == breaches
     assert found.gap == min(negative) - max(positive)
     assert found.gap_by_variant == min(negative[0] - positive[0], negative[1] - positive[1])
     assert found.misses == {carryover.FILLED_MOVED: 0, carryover.BARE_MOVED: misses}
-    assert ("the promise is kept" in rendered(found)) is kept
+    told = f"the promise is broken: {', '.join(breaches)}" if breaches else "the promise is kept"
+    assert rendered(found).splitlines()[-1] == told
 
 
 def test_the_table_names_what_came_nearest_to_the_other_side() -> None:
