@@ -295,7 +295,7 @@ def _loss(run: Fit, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
     if run.recipe.again_loss:
         loss = loss + run.recipe.again_loss * _disagreement(outputs[:, 0], batch.again)
     if run.recipe.again_relative:
-        loss = loss + run.recipe.again_relative * _relative_disagreement(outputs[:, 0], batch.again, led=run.recipe.again_led)
+        loss = loss + run.recipe.again_relative * _relative_disagreement(outputs[:, 0], batch.again)
     if run.sight:
         loss = loss + run.recipe.sight_loss * _sight(outputs[:, -1], batch.windows)
     if run.framewise:
@@ -308,19 +308,16 @@ def _disagreement(logits: torch.Tensor, again: torch.Tensor) -> torch.Tensor:
     return (logits[1:] - logits[:-1])[again[1:]].square().sum() / len(logits)
 
 
-def _relative_disagreement(logits: torch.Tensor, again: torch.Tensor, *, led: bool = False) -> torch.Tensor:
+def _relative_disagreement(logits: torch.Tensor, again: torch.Tensor) -> torch.Tensor:
     """The mean squared difference of the logits [B] of two looks at one clip over their mean square, 0 to 4.
 
     Smaller logits make it hardly smaller while they are well above the root of `_LEAST_SQUARE`, which holds the gradient at 0.
-    Larger ones of both looks do, a common offset too: the first lesson has to hold that. `led`: the first look is what the
-    second is measured by, its square alone is divided by, and no gradient goes to it: what is learned of it is not given away.
+    Larger ones of both looks do, a common offset too: the first lesson has to hold that.
     """
     first, second = logits[:-1][again[1:]], logits[1:][again[1:]]
     if not len(first):
         return logits.new_zeros(())
-    if led:
-        first = first.detach()
-    size = first.square().mean() if led else (first.square() + second.square()).mean() / 2.0
+    size = (first.square() + second.square()).mean() / 2.0
     return (first - second).square().mean() / (size + _LEAST_SQUARE)
 
 

@@ -57,7 +57,7 @@ class Recipe:
     are. `again`: of the second ones of every two clips of a batch this share, and all that follow a held picture, are another
     look at the clip before, augmented otherwise, of which `again_held` (of those at a clip as it is) hold a frame of it that
     shows its label clearly; `again_loss` weighs the squared difference of their logits, `again_relative` the same over their
-    mean square; where it is `again_led`, the first look leads and that lesson moves the second's logit alone.
+    mean square.
     `blend` is the share of the weights that the run began from in its result, with batch norm re-estimated. `calibrate` divides
     the result's logits by the temperature that validation gives. The first `frozen` blocks keep the weights that it began from.
     Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best by AUC is kept. `micro_batch`
@@ -94,7 +94,6 @@ class Recipe:
     again: float = 0.0
     again_loss: float = 0.0
     again_relative: float = 0.0
-    again_led: bool = False
     again_held: float = 0.0
     blend: float = 0.0
     calibrate: bool = False
@@ -173,7 +172,7 @@ def _usable(recipe: Recipe) -> Recipe:
         limit = " and below 1" if name in _BELOW_ONE else " and at most 1" if name in _SHARES_OF_CLIPS else ""
         if not is_finite(value) or value < 0 or (limit and value > 1) or (name in _BELOW_ONE and value >= 1):
             raise ConfigError(f"{name}: a number of at least 0{limit} is expected")
-    for name in ("calibrate", "shuffled", "again_led"):
+    for name in ("calibrate", "shuffled"):
         if not isinstance(getattr(recipe, name), bool):
             raise ConfigError(f"{name}: true or false is expected")
     _fitting(recipe)
@@ -222,8 +221,6 @@ def _paired(recipe: Recipe) -> None:
     for name in ("again_loss", "again_relative", "again_held"):
         if getattr(recipe, name) and not recipe.again:
             raise ConfigError(f"{name}: again is needed, or no clip is looked at twice")
-    if recipe.again_led and not recipe.again_relative:
-        raise ConfigError("again_led: again_relative is needed, or there is no lesson in which a look could lead")
     sizes = {f"phases[{i}].batch": phase.batch for i, phase in enumerate(recipe.phases)} | {"micro_batch": recipe.micro_batch}
     for name, size in sizes.items():
         if recipe.again and size % 2:

@@ -95,8 +95,6 @@ def test_an_unusable_figure_is_refused_before_a_cohort_is_rendered(tmp_path: Pat
         ("again_loss: -1", "again_loss: a number of at least 0"),
         ("again: 0.0\nagain_loss: 0.0\nagain_held: 0.0\nagain_relative: 1.0", "again_relative: again is needed"),
         ("again_relative: -1", "again_relative: a number of at least 0"),
-        ("again_led: true", "again_led: again_relative is needed"),
-        ("again_relative: 1.0\nagain_led: 1", "again_led: true or false is expected"),
         ("sway: 1", "sway: a number of at least 0 and below 1"),
         ("micro_batch: 3", "micro_batch: again wants an even number"),
         ("phases: [{frames: 8, size: 160, steps: 9, batch: 7}]", r"phases\[0\].batch: again wants an even number"),
