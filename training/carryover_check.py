@@ -95,14 +95,14 @@ class Carried:
     @property
     def breaches(self) -> tuple[str, ...]:
         """What breaks the promise, in words; none where it is kept."""
-        where = (
-            "under one and the same variant"
-            if self.gap_by_variant < GAP
-            else "of other variants, though not under one and the same"
-        )
-        near = f"pairs less than {GAP:g} apart {where}"
-        wrong = sum(self.misses.values())
-        return (*([near] if self.gap < GAP else ()), *([f"{wrong} on the wrong side of the threshold"] if wrong else ()))
+        found = []
+        if self.gap_by_variant < GAP:
+            found.append(f"pairs less than {GAP:g} apart under one and the same variant")
+        elif self.gap < GAP:
+            found.append(f"pairs less than {GAP:g} apart of other variants, though not under one and the same")
+        if wrong := sum(self.misses.values()):
+            found.append(f"{wrong} on the wrong side of the threshold")
+        return tuple(found)
 
     @property
     def kept(self) -> bool:

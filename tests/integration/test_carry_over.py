@@ -35,8 +35,8 @@ def _shipped() -> ModelVersion:
 
 @cache
 def _asked(seed: int) -> Carried:
-    run, kept = require(LEFT_CORONARY), Settings().cache()
-    return carryover_check.check(run, _shipped(), kept, contrast_from=_CONTRAST_FROM, seed=seed, device="cpu")
+    run, graphs = require(LEFT_CORONARY), Settings().cache()
+    return carryover_check.check(run, _shipped(), graphs, contrast_from=_CONTRAST_FROM, seed=seed, device="cpu")
 
 
 @pytest.fixture
