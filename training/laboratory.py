@@ -18,6 +18,9 @@ _WIDE: Final = (8, 40)  # pixels of the side of 160 over which brightness is tak
 _SHARPENED: Final = (0.0, 1.0)
 _FINE: Final = (0.6, 1.6)  # standard deviation in pixels of what sharpening calls fine
 _SIDE: Final = 160
+_TAPS: Final = (3, 5, 7)  # pixels along the side of a random filter
+_DARK_STAYS: Final = 0.08  # what every tap has beside its random part, of deviation 1
+_FILTERED: Final = (0.0, 0.9)  # share of a filtered picture that is the filter's
 
 
 def cluttered(clip: torch.Tensor, most: float, rng: np.random.Generator) -> torch.Tensor:
@@ -56,6 +59,22 @@ def processed(clip: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     wide = functional.interpolate(small, size=size, mode="bicubic", align_corners=False)[:, 0]
     flattened = clip - float(rng.uniform(*_FLATTENED)) * (wide - wide.mean())
     return flattened + float(rng.uniform(*_SHARPENED)) * (clip - blurred(clip, float(rng.uniform(*_FINE))))
+
+
+def filtered(clip: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """A run [T,S,S] mixed with itself behind one random linear filter, which keeps its mean, its deviation and dark dark.
+
+    Shapes stay and textures do not (RandConv; Xu et al., ICLR 2021): edges are shadowed, sharpened, doubled or smeared.
+    """
+    taps = int(rng.choice(_TAPS))
+    kernel = rng.standard_normal((taps, taps))
+    kernel = np.sign(kernel.sum()) * kernel + _DARK_STAYS
+    weights = torch.from_numpy(kernel.astype(np.float32)).to(clip.device)[None, None]
+    mean, deviation = clip.mean(), clip.std()
+    padded = functional.pad((clip - mean)[:, None], (taps // 2,) * 4, mode="replicate")
+    other = functional.conv2d(padded, weights)[:, 0]
+    other = (other - other.mean()) * (deviation / other.std().clamp_min(1e-3))
+    return torch.lerp(clip, other + mean, float(rng.uniform(*_FILTERED)))
 
 
 def blurred(clip: torch.Tensor, sigma: float) -> torch.Tensor:

@@ -155,7 +155,7 @@ _REPLAYED: Final = (4, 8, 16)
 _X3D_BLOCKS: Final = 6
 _LESSONS: Final = ("kind_loss", "sight_loss", "frame_loss", "again_loss", "again_relative")
 _TELLING: Final = ("blank", "replay", "kind_loss", "sight_loss", "frame_loss", "again_held")
-_SHARES_OF_CLIPS: Final = ("flip", "blur", "local")
+_SHARES_OF_CLIPS: Final = ("flip", "blur", "local", "texture")
 _BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank", "replay", "sway", "again", "again_held", "blend")
 
 

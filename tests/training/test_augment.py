@@ -55,7 +55,7 @@ def test_the_same_generator_gives_the_same_batch_at_any_number_of_threads() -> N
     batch = torch.from_numpy(_clips().frames)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    strength = Strength(clutter=0.8, local=0.5)
+    strength = Strength(clutter=0.8, local=0.5, texture=1.0)
     alone = augment(batch, 32, strength, np.random.default_rng(1))
     torch.set_num_threads(2)
     together = augment(batch, 32, strength, np.random.default_rng(1))
@@ -117,6 +117,34 @@ def test_other_makers_processing_flattens_the_wide_and_keeps_a_vessel_above_the_
     before = clip[:, 60:100, 120:140].mean() - clip[:, 60:100, 20:40].mean()
     assert 0.0 < float(right - left) < 1.02 * float(before)
     assert 0.6 < _contrast_to_noise(made) / _contrast_to_noise(clip) < 1.1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_random_filter_changes_textures_and_keeps_the_run_s_grey_and_its_dark_line(seed: int) -> None:
+    clip = _run()
+    made = laboratory.filtered(clip, np.random.default_rng(seed))
+    assert made.shape == clip.shape
+    assert not torch.allclose(made, clip, atol=1.0)
+    assert float(made.mean()) == pytest.approx(float(clip.mean()), abs=0.5)
+    assert float(made.std()) < 1.01 * float(clip.std())
+    assert _contrast_to_noise(made) > 0.2 * _contrast_to_noise(clip)
+
+
+def test_a_random_filter_is_one_for_all_frames_and_of_every_kind() -> None:
+    still = _run(noise=0.0, frames=1).repeat(3, 1, 1)
+    made = [laboratory.filtered(still, np.random.default_rng(seed)) for seed in range(24)]
+    assert all(torch.equal(one[0], one[-1]) for one in made)
+    fine = [float((one[0, 40:120, 1:] - one[0, 40:120, :-1]).abs().mean()) for one in made]
+    assert min(fine) < 0.7 * max(fine)
+    flat = torch.full((2, 32, 32), 90.0)
+    assert torch.allclose(laboratory.filtered(flat, np.random.default_rng(0)), flat, atol=1e-2)
+
+
+def test_the_share_of_textures_is_as_asked() -> None:
+    batch = torch.from_numpy(np.repeat(_clips(frames=2).frames[:1], 40, axis=0))
+    changed = augment(batch, 32, Strength(**{**_as_dict(_STILL), "texture": 0.5}), np.random.default_rng(1))
+    count = int(((changed - batch).abs().amax(dim=(1, 2, 3)) > 0.5).sum())
+    assert 10 <= count <= 30
 
 
 def test_the_start_jitters_by_the_margin_and_fewer_frames_stride_over_all() -> None:

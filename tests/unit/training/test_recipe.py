@@ -72,6 +72,7 @@ def test_a_recipe_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
             "shuffled: blank, replay, kind_loss, sight_loss, frame_loss, again_held tell the label",
         ),
         ("local: 0.5", "local: 7", "local: a number of at least 0 and at most 1"),
+        ("local: 0.5", "local: 0.5, texture: 2", "texture: a number of at least 0 and at most 1"),
         ("model: x3d_s", "model: nope", "model"),
         ("shares: [0.84, 0.13, 0.03]", "shares: [0.83, 0.13]", "shares: 3 numbers"),
         ("shares: [0.84, 0.13, 0.03]", "shares: [0.83, 0.13, 0.4]", "shares: 3 numbers"),
