@@ -77,6 +77,7 @@ def _opened(options: argparse.Namespace) -> Run:
         folder,
         options.recipe,
         options.seed,
+        fit_seed=options.fit_seed,
         cines=options.manifest,
         init=options.init or "",
         without_kind=options.without_kind or "",
@@ -223,6 +224,7 @@ def _add_fit(commands: _Parser) -> None:
     ):
         added = commands.parallel(name, says)
         added.add_argument("--seed", type=simulate.whole(0), required=name == "weights", default=1)
+        added.add_argument("--fit-seed", type=simulate.whole(0), help="of weights and the order of clips (default: the seed)")
         added.add_argument("--recipe", type=Path, default=_RECIPES / ("x3d_s_demo.yaml" if name == "weights" else "x3d_s.yaml"))
         added.add_argument("--run", type=Path, help="run folder (default runs/RECIPE-SEED)")
         added.add_argument(

@@ -207,3 +207,16 @@ def test_shuffled_labels_are_learned_from_fresh_weights_or_not_at_all(tmp_path: 
     assert runs.create(tmp_path / "fresh", recipe, 1).recipe.shuffled
     with pytest.raises(ConfigError, match="shuffled: --init would bring weights that know the labels"):
         runs.create(tmp_path / "other", recipe, 1, init="x3d-s-demo@8.0.0")
+
+
+def test_the_order_of_clips_has_a_seed_of_its_own_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(program, "fit", Mock())
+    folder = tmp_path / "run"
+    asked = ["fit", "--recipe", str(_PAPER), "--seed", "5", "--run", str(folder)]
+    assert program.main([*asked, "--fit-seed", "7"]) == 0
+    opened = runs.reopen(folder)
+    assert (opened.seed, opened.fit_seed) == (5, 7)
+    assert program.main(asked) == 2
+    assert "holds a run of another recipe, manifest, start or seed" in caplog.text
