@@ -1,6 +1,7 @@
-"""What other laboratories do to a picture: other backgrounds, and other makers' processing of local contrast.
+"""What other laboratories do to a picture: other backgrounds, other makers' processing of local contrast, other textures.
 
-Neither hides a vessel: noise is not added, and what a vessel stands out by is changed together with the noise around it.
+Noise is not added, and what a vessel stands out by is changed together with the noise around it; a random filter now and then
+hides a faint one for all that (docs/training.md).
 """
 
 from typing import Final
@@ -62,9 +63,10 @@ def processed(clip: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def filtered(clip: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """A run [T,S,S] mixed with itself behind one random linear filter, which keeps its mean, its deviation and dark dark.
+    """A run [T,S,S] mixed with itself behind one random linear filter, whose picture has the run's mean and deviation.
 
-    Shapes stay and textures do not (RandConv; Xu et al., ICLR 2021): edges are shadowed, sharpened, doubled or smeared.
+    Shapes stay and textures do not (RandConv; Xu et al., ICLR 2021): edges are shadowed, sharpened, doubled or smeared. What is
+    dark mostly stays so.
     """
     taps = int(rng.choice(_TAPS))
     kernel = rng.standard_normal((taps, taps))
