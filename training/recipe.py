@@ -58,6 +58,7 @@ class Recipe:
     look at the clip before, augmented otherwise, of which `again_held` (of those at a clip as it is) hold a frame of it that
     shows its label clearly; `again_loss` weighs the squared difference of their logits, `again_relative` the same over their
     mean square.
+    `held_unsatisfactory` is the weight in the first lesson of unsatisfactory pictures that are held.
     `blend` is the share of the weights that the run began from in its result, with batch norm re-estimated. `calibrate` divides
     the result's logits by the temperature that validation gives. The first `frozen` blocks keep the weights that it began from.
     Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best by AUC is kept. `micro_batch`
@@ -95,6 +96,7 @@ class Recipe:
     again_loss: float = 0.0
     again_relative: float = 0.0
     again_held: float = 0.0
+    held_unsatisfactory: float = 1.0
     blend: float = 0.0
     calibrate: bool = False
     rate_steps: int = 0
@@ -148,6 +150,7 @@ _NUMBERS: Final = (
     "sway",
     "again",
     "again_held",
+    "held_unsatisfactory",
     "blend",
 )
 NORM_CLIPS: Final = 8
@@ -155,7 +158,7 @@ _REPLAYED: Final = (4, 8, 16)
 _X3D_BLOCKS: Final = 6
 _LESSONS: Final = ("kind_loss", "sight_loss", "frame_loss", "again_loss", "again_relative")
 _TELLING: Final = ("blank", "replay", "kind_loss", "sight_loss", "frame_loss", "again_held")
-_SHARES_OF_CLIPS: Final = ("flip", "blur", "local", "texture")
+_SHARES_OF_CLIPS: Final = ("flip", "blur", "local", "texture", "shutter")
 _BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank", "replay", "sway", "again", "again_held", "blend")
 
 
