@@ -27,8 +27,8 @@ class Batch:
     """`grey` float32 [B,T,S,S] 0 to 255; `targets` [B] (1: unsatisfactory); `kinds` [B], places in a list or NO_KIND.
 
     `windows` [B] are the shares of the tree that are seen, `seen` [B,T] those of each frame, nan where nothing says so. `again`
-    [B]: whether a clip is the one before it, augmented otherwise or held, of which the same must be said; in odd places alone. `weights`
-    [B] are what each counts in the first lesson.
+    [B]: whether a clip is the one before it, augmented otherwise or held, of which the same must be said; in odd places alone.
+    `weights` [B] are what each counts in the first lesson.
     """
 
     grey: torch.Tensor
@@ -103,7 +103,10 @@ def make(
         shown.targets[place], shown.kinds[place], shown.windows[place], shown.seen[place] = 1.0, NO_KIND, 0.0, 0.0
         again[place : place + 2], shown.held[place] = False, False
     weights = np.where(shown.held & (shown.targets > 0.0), np.float32(recipe.held_unsatisfactory), np.float32(1.0))
-    told = {name: getattr(shown, name) for name in ("targets", "kinds", "windows", "seen")} | {"again": again, "weights": weights}
+    told = {name: getattr(shown, name) for name in ("targets", "kinds", "windows", "seen")} | {
+        "again": again,
+        "weights": weights,
+    }
     return Batch(grey=grey, **{name: torch.from_numpy(values).to(device) for name, values in told.items()})
 
 

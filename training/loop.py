@@ -287,9 +287,7 @@ def _loss(run: Fit, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
     labels = run.clips.labels[run.train]
     # The one means against imbalance: unsatisfactory clips weigh as much as the others in sum.
     weight = torch.tensor(float((labels == 0).sum() / max((labels == 1).sum(), 1)), device=outputs.device)
-    loss = functional.binary_cross_entropy_with_logits(
-        outputs[:, 0], batch.targets, weight=batch.weights, pos_weight=weight
-    )
+    loss = functional.binary_cross_entropy_with_logits(outputs[:, 0], batch.targets, weight=batch.weights, pos_weight=weight)
     if run.kinds and bool((batch.kinds != NO_KIND).any()):
         # What a clip shows teaches more than whether it will do; the outputs for it are dropped after training.
         said = functional.cross_entropy(outputs[:, 1 : 1 + len(run.kinds)], batch.kinds, ignore_index=NO_KIND)

@@ -32,7 +32,18 @@ _NOT_THE_PAPERS: Final = (
     "calibrate",
     "shuffled",
 )
-_NOT_ITS_CHANGES: Final = ("clutter", "local", "texture", "shutter", "noise", "scale", "translate", "log_gamma", "log_contrast", "brightness")
+_NOT_ITS_CHANGES: Final = (
+    "clutter",
+    "local",
+    "texture",
+    "shutter",
+    "noise",
+    "scale",
+    "translate",
+    "log_gamma",
+    "log_contrast",
+    "brightness",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,6 +73,8 @@ def test_a_recipe_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
         ),
         ("local: 0.5", "local: 7", "local: a number of at least 0 and at most 1"),
         ("local: 0.5", "local: 0.5, texture: 2", "texture: a number of at least 0 and at most 1"),
+        ("local: 0.5", "local: 0.5, shutter: 2", "shutter: a number of at least 0 and at most 1"),
+        ("calibrate: true", "held_unsatisfactory: -1", "held_unsatisfactory: a number of at least 0"),
         ("model: x3d_s", "model: nope", "model"),
         ("shares: [0.84, 0.13, 0.03]", "shares: [0.83, 0.13]", "shares: 3 numbers"),
         ("shares: [0.84, 0.13, 0.03]", "shares: [0.83, 0.13, 0.4]", "shares: 3 numbers"),
