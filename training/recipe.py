@@ -60,7 +60,8 @@ class Recipe:
     mean square.
     `held_unsatisfactory` is the weight in the first lesson of unsatisfactory pictures that are held.
     `blend` is the share of the weights that the run began from in its result, with batch norm re-estimated. `calibrate` divides
-    the result's logits by the temperature that validation gives. The first `frozen` blocks keep the weights that it began from.
+    the result's logits by the temperature that validation gives. The first `frozen` blocks keep the weights that it began from;
+    with `frozen_norm` every batch norm keeps its statistics, and none are re-estimated.
     Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best by AUC is kept. `micro_batch`
     clips at most are on the device at once (0: the batch). `precision` fp32 forbids mixed precision, which auto takes where the
     hardware has it. `shuffled`: the labels are while it is fitted, validation's too, a check: its AUC must be a half.
@@ -101,6 +102,7 @@ class Recipe:
     calibrate: bool = False
     rate_steps: int = 0
     frozen: int = 0
+    frozen_norm: bool = False
     reestimate_clips: int = 0
     validate_epochs: int = 0
     micro_batch: int = 0
@@ -175,7 +177,7 @@ def _usable(recipe: Recipe) -> Recipe:
         limit = " and below 1" if name in _BELOW_ONE else " and at most 1" if name in _SHARES_OF_CLIPS else ""
         if not is_finite(value) or value < 0 or (limit and value > 1) or (name in _BELOW_ONE and value >= 1):
             raise ConfigError(f"{name}: a number of at least 0{limit} is expected")
-    for name in ("calibrate", "shuffled"):
+    for name in ("calibrate", "shuffled", "frozen_norm"):
         if not isinstance(getattr(recipe, name), bool):
             raise ConfigError(f"{name}: true or false is expected")
     _fitting(recipe)

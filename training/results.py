@@ -28,6 +28,7 @@ _NOT_THE_PAPERS: Final = (
     "frame_loss",
     "ema",
     "frozen",
+    "frozen_norm",
     "blend",
     "calibrate",
     "shuffled",
