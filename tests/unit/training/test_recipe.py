@@ -65,6 +65,7 @@ def test_a_recipe_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
         ("rotate_deg: 10.0", "rotate_deg: x", "rotate_deg"),
         ("clutter: 0.8", "clutter: -1", "clutter"),
         ("calibrate: true", "calibrate: 1", "calibrate: true or false is expected"),
+        ("calibrate: true", "frozen_norm: 1", "frozen_norm: true or false is expected"),
         ("calibrate: true", "shuffled: 1", "shuffled: true or false is expected"),
         (
             "calibrate: true",
