@@ -32,8 +32,7 @@ class Strength:
     """How far each change may go: degrees, shares of scale, width and depth, logs of gamma and contrast, grey levels.
 
     `clutter` is the share of a clip's own grey spread that still or drifting background has, `local` the share of clips that is
-    processed as other makers' machines do (`training.laboratory`), `texture` the share that is seen through a random filter,
-    `shutter` the share whose edges are shut.
+    processed as other makers' machines do (`training.laboratory`), `texture` the share that is seen through a random filter.
     """
 
     rotate_deg: float = 10.0
@@ -49,7 +48,6 @@ class Strength:
     clutter: float = 0.0
     local: float = 0.0
     texture: float = 0.0
-    shutter: float = 0.0
 
 
 def draw(
@@ -79,8 +77,6 @@ def augment(batch: torch.Tensor, size: int, strength: Strength, rng: np.random.G
             grey[place] = laboratory.processed(grey[place], rng)
         if strength.texture and rng.random() < strength.texture:
             grey[place] = laboratory.filtered(grey[place], rng)
-        if strength.shutter and rng.random() < strength.shutter:
-            grey[place] = laboratory.shuttered(grey[place], rng)
     gamma = _column(np.exp(rng.uniform(-strength.log_gamma, strength.log_gamma, count)), grey)
     contrast = _column(np.exp(rng.uniform(-strength.log_contrast, strength.log_contrast, count)), grey)
     bright = _column(rng.uniform(-strength.brightness, strength.brightness, count), grey)

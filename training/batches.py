@@ -28,7 +28,6 @@ class Batch:
 
     `windows` [B] are the shares of the tree that are seen, `seen` [B,T] those of each frame, nan where nothing says so. `again`
     [B]: whether a clip is the one before it, augmented otherwise or held, of which the same must be said; in odd places alone.
-    `weights` [B] are what each counts in the first lesson.
     """
 
     grey: torch.Tensor
@@ -37,7 +36,6 @@ class Batch:
     windows: torch.Tensor
     seen: torch.Tensor
     again: torch.Tensor
-    weights: torch.Tensor
 
     def part(self, first: int, stop: int) -> "Batch":
         """The clips from `first` on and before `stop`; an even `first` keeps every look with the clip that it is a look at."""
@@ -101,12 +99,8 @@ def make(
         # A blank one is unsatisfactory, of no kind, and nothing is seen in it.
         grey[place] = torch.from_numpy(blank.cine(phase.frames, phase.size, rng)).to(grey)
         shown.targets[place], shown.kinds[place], shown.windows[place], shown.seen[place] = 1.0, NO_KIND, 0.0, 0.0
-        again[place : place + 2], shown.held[place] = False, False
-    weights = np.where(shown.held & (shown.targets > 0.0), np.float32(recipe.held_unsatisfactory), np.float32(1.0))
-    told = {name: getattr(shown, name) for name in ("targets", "kinds", "windows", "seen")} | {
-        "again": again,
-        "weights": weights,
-    }
+        again[place : place + 2] = False
+    told = {name: getattr(shown, name) for name in ("targets", "kinds", "windows", "seen")} | {"again": again}
     return Batch(grey=grey, **{name: torch.from_numpy(values).to(device) for name, values in told.items()})
 
 

@@ -1,4 +1,4 @@
-"""What other laboratories do to a picture: other backgrounds, other makers' processing of local contrast, textures, shutters.
+"""What other laboratories do to a picture: other backgrounds, other makers' processing of local contrast, other textures.
 
 Noise is not added, and what a vessel stands out by is changed together with the noise around it; a random filter now and then
 hides a faint one for all that (docs/training.md).
@@ -21,9 +21,6 @@ _FINE: Final = (0.6, 1.6)  # standard deviation in pixels of what sharpening cal
 _SIDE: Final = 160
 _TAPS: Final = (3, 5, 7)  # pixels along the side of a random filter
 _DARK_STAYS: Final = 0.08  # what every tap has beside its random part, of deviation 1
-_SHUT: Final = 0.07  # of the side, at most, and half of the sides are shut
-_ROUND: Final = (0.5, 0.65)  # radius of a round field over the side
-_LEAD: Final = (0.0, 60.0)  # grey level of what is shut
 _FILTERED: Final = (0.0, 0.9)  # share of a filtered picture that is the filter's
 
 
@@ -80,21 +77,6 @@ def filtered(clip: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     other = functional.conv2d(padded, weights)[:, 0]
     other = (other - other.mean()) * (deviation / other.std().clamp_min(1e-3))
     return torch.lerp(clip, other + mean, float(rng.uniform(*_FILTERED)))
-
-
-def shuttered(clip: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """A run [T,S,S] behind shutters at some sides, or in a round field: what is shut is of one grey.
-
-    A clip is normalised by its own mean and deviation, which hang on how much of it is shut more than on what it shows.
-    """
-    size = clip.shape[-1]
-    line = (np.arange(size) + 0.5) / size
-    if rng.random() < 0.5:  # noqa: PLR2004 - half of them are round
-        shut = np.hypot(line[:, None] - 0.5, line[None] - 0.5) > rng.uniform(*_ROUND)
-    else:
-        top, bottom, left, right = rng.uniform(0.0, _SHUT, 4) * (rng.random(4) < 0.5)  # noqa: PLR2004 - see _SHUT
-        shut = ((line < top) | (line > 1.0 - bottom))[:, None] | ((line < left) | (line > 1.0 - right))[None]
-    return clip.masked_fill(torch.from_numpy(shut).to(clip.device), float(rng.uniform(*_LEAD)))
 
 
 def blurred(clip: torch.Tensor, sigma: float) -> torch.Tensor:

@@ -126,8 +126,8 @@ def _of(
     start: Mapping[str, torch.Tensor] | None = None,
 ) -> Fit:
     """The run with the lessons that its recipe asks for and its clips can give."""
-    if (recipe.frozen or recipe.frozen_norm) and start is None:
-        raise ConfigError("frozen, frozen_norm: there is nothing to keep; weights to begin from are needed")
+    if recipe.frozen and start is None:
+        raise ConfigError("frozen: there is nothing to keep; weights to begin from are needed")
     if any(phase.batch < distributed.world().size for phase in recipe.phases):
         raise ConfigError("phases: a batch needs a clip for every process")
     kinds = tuple(sorted({clips.kinds[i] for i in train})) if recipe.kind_loss > 0 else ()
@@ -201,7 +201,7 @@ def _candidate(run: Fit, state: State) -> nn.Module:
     made = copy.deepcopy(state.model if state.average is None else state.average)
     if run.recipe.blend and run.start is not None:
         network.blend(made, run.start, run.recipe.blend)
-    if run.recipe.reestimate_clips and not run.recipe.frozen_norm:
+    if run.recipe.reestimate_clips:
         network.reestimate(made, _plain_batches(run))
     else:
         distributed.as_first(made)
@@ -236,7 +236,7 @@ def _step(run: Fit, state: State, step: Step) -> float:
     recipe, seed, here = run.recipe, run.seed, distributed.world()
     mine = np.array(distributed.share(step.indices.tolist()), dtype=np.int64)
     rng = np.random.default_rng([seed, 1, step.number, here.rank] if here.rank else [seed, 1, step.number])
-    network.train(state.model, norms=not recipe.frozen_norm)
+    network.train(state.model)
     batch = batches.make(recipe, run.clips, mine, step.phase, kinds=run.kinds, rng=rng, device=run.device)
     share = len(step.indices) / here.size
     total, norm = _pass(run, state, batch, step.number, share, recipe.precision)
@@ -287,7 +287,7 @@ def _loss(run: Fit, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
     labels = run.clips.labels[run.train]
     # The one means against imbalance: unsatisfactory clips weigh as much as the others in sum.
     weight = torch.tensor(float((labels == 0).sum() / max((labels == 1).sum(), 1)), device=outputs.device)
-    loss = functional.binary_cross_entropy_with_logits(outputs[:, 0], batch.targets, weight=batch.weights, pos_weight=weight)
+    loss = functional.binary_cross_entropy_with_logits(outputs[:, 0], batch.targets, pos_weight=weight)
     if run.kinds and bool((batch.kinds != NO_KIND).any()):
         # What a clip shows teaches more than whether it will do; the outputs for it are dropped after training.
         said = functional.cross_entropy(outputs[:, 1 : 1 + len(run.kinds)], batch.kinds, ignore_index=NO_KIND)

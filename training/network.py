@@ -4,7 +4,6 @@ Parameters and their names stay those of the published network.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 import torch
 from torch import nn
@@ -145,19 +144,12 @@ def freeze(model: nn.Module, blocks: int) -> None:
         block.requires_grad_(requires_grad=False)
 
 
-_NORMS: Final = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-
-
-def train(model: nn.Module, *, norms: bool = True) -> None:
-    """Training mode for all but what is frozen, whose batch norm keeps its statistics too; without `norms` every one does."""
+def train(model: nn.Module) -> None:
+    """Training mode for all but what is frozen: its batch norm keeps its statistics too."""
     model.train()
     for block in _blocks(model):
         if not any(parameter.requires_grad for parameter in block.parameters()):
             block.eval()
-    if not norms:
-        for module in model.modules():
-            if isinstance(module, _NORMS):
-                module.eval()
 
 
 def _blocks(model: nn.Module) -> list[nn.Module]:
@@ -198,7 +190,8 @@ def first_output(model: nn.Module, name: str) -> nn.Module:
 def reestimate(model: nn.Module, batches: Iterable[torch.Tensor]) -> None:
     """Set the statistics of batch norms that are not frozen to the plain mean over `batches` [B,C,T,H,W] of the final size."""
     train(model)
-    norms = [m for m in model.modules() if isinstance(m, _NORMS) and m.training]
+    kinds = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+    norms = [m for m in model.modules() if isinstance(m, kinds) and m.training]
     kept = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

@@ -58,10 +58,8 @@ class Recipe:
     look at the clip before, augmented otherwise, of which `again_held` (of those at a clip as it is) hold a frame of it that
     shows its label clearly; `again_loss` weighs the squared difference of their logits, `again_relative` the same over their
     mean square.
-    `held_unsatisfactory` is the weight in the first lesson of unsatisfactory pictures that are held.
     `blend` is the share of the weights that the run began from in its result, with batch norm re-estimated. `calibrate` divides
-    the result's logits by the temperature that validation gives. The first `frozen` blocks keep the weights that it began from;
-    with `frozen_norm` every batch norm keeps its statistics, and none are re-estimated.
+    the result's logits by the temperature that validation gives. The first `frozen` blocks keep the weights that it began from.
     Every `validate_epochs` epochs (0: never) the network is scored on validation, and the best by AUC is kept. `micro_batch`
     clips at most are on the device at once (0: the batch). `precision` fp32 forbids mixed precision, which auto takes where the
     hardware has it. `shuffled`: the labels are while it is fitted, validation's too, a check: its AUC must be a half.
@@ -97,12 +95,10 @@ class Recipe:
     again_loss: float = 0.0
     again_relative: float = 0.0
     again_held: float = 0.0
-    held_unsatisfactory: float = 1.0
     blend: float = 0.0
     calibrate: bool = False
     rate_steps: int = 0
     frozen: int = 0
-    frozen_norm: bool = False
     reestimate_clips: int = 0
     validate_epochs: int = 0
     micro_batch: int = 0
@@ -152,7 +148,6 @@ _NUMBERS: Final = (
     "sway",
     "again",
     "again_held",
-    "held_unsatisfactory",
     "blend",
 )
 NORM_CLIPS: Final = 8
@@ -160,7 +155,7 @@ _REPLAYED: Final = (4, 8, 16)
 _X3D_BLOCKS: Final = 6
 _LESSONS: Final = ("kind_loss", "sight_loss", "frame_loss", "again_loss", "again_relative")
 _TELLING: Final = ("blank", "replay", "kind_loss", "sight_loss", "frame_loss", "again_held")
-_SHARES_OF_CLIPS: Final = ("flip", "blur", "local", "texture", "shutter")
+_SHARES_OF_CLIPS: Final = ("flip", "blur", "local", "texture")
 _BELOW_ONE: Final = ("twins", "warmup", "ema", "dropout", "blank", "replay", "sway", "again", "again_held", "blend")
 
 
@@ -177,7 +172,7 @@ def _usable(recipe: Recipe) -> Recipe:
         limit = " and below 1" if name in _BELOW_ONE else " and at most 1" if name in _SHARES_OF_CLIPS else ""
         if not is_finite(value) or value < 0 or (limit and value > 1) or (name in _BELOW_ONE and value >= 1):
             raise ConfigError(f"{name}: a number of at least 0{limit} is expected")
-    for name in ("calibrate", "shuffled", "frozen_norm"):
+    for name in ("calibrate", "shuffled"):
         if not isinstance(getattr(recipe, name), bool):
             raise ConfigError(f"{name}: true or false is expected")
     _fitting(recipe)

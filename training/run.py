@@ -208,8 +208,8 @@ def _check_fresh(recipe: Recipe) -> None:
         raise ConfigError("phases: nothing would be trained, and no --init names weights that are taken as they are")
     if recipe.blend:
         raise ConfigError("blend: there is nothing to blend with; --init names the weights that the run begins from")
-    if recipe.frozen or recipe.frozen_norm:
-        raise ConfigError("frozen, frozen_norm: there is nothing to keep; --init names the weights that the run begins from")
+    if recipe.frozen:
+        raise ConfigError("frozen: there is nothing to keep; --init names the weights that the run begins from")
 
 
 def reopen(folder: Path) -> Run:

@@ -55,7 +55,7 @@ def test_the_same_generator_gives_the_same_batch_at_any_number_of_threads() -> N
     batch = torch.from_numpy(_clips().frames)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    strength = Strength(clutter=0.8, local=0.5, texture=1.0, shutter=1.0)
+    strength = Strength(clutter=0.8, local=0.5, texture=1.0)
     alone = augment(batch, 32, strength, np.random.default_rng(1))
     torch.set_num_threads(2)
     together = augment(batch, 32, strength, np.random.default_rng(1))
@@ -140,32 +140,9 @@ def test_a_random_filter_is_one_for_all_frames_and_of_every_kind() -> None:
     assert torch.allclose(laboratory.filtered(flat, np.random.default_rng(0)), flat, atol=1e-2)
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_shutters_shut_some_edges_of_every_frame_with_one_grey_and_nothing_else(seed: int) -> None:
-    clip = 100.0 + _run(frames=3)
-    made = laboratory.shuttered(clip, np.random.default_rng(seed))
-    changed = made != clip
-    assert all(torch.equal(changed[0], one) for one in changed)
-    assert not changed[:, 25:135, 25:135].any()
-    assert len(set(made[changed].tolist())) <= 1
-    assert all(0.0 <= grey <= 60.0 for grey in made[changed].tolist())
-
-
-def test_shutters_are_straight_or_round_and_change_the_deviation_that_a_clip_is_normalised_by() -> None:
-    clip = 100.0 + _run(frames=1)
-    shut = [(laboratory.shuttered(clip, np.random.default_rng(seed)) != clip)[0] for seed in range(40)]
-    # Of a straight one every shut pixel lies in a row or column that is shut from end to end.
-    straight = [bool((one == (one.all(0)[None] | one.all(1)[:, None])).all()) for one in shut]
-    assert 10 <= sum(straight) <= 30
-    assert 0.0 < float(torch.stack(shut).float().mean()) < 0.2
-    deviations = [float(laboratory.shuttered(clip, np.random.default_rng(seed)).std()) for seed in range(40)]
-    assert max(deviations) > 1.1 * float(clip.std())
-
-
-@pytest.mark.parametrize("name", ["texture", "shutter"])
-def test_the_share_of_filtered_and_of_shuttered_clips_is_as_asked(name: str) -> None:
+def test_the_share_of_textures_is_as_asked() -> None:
     batch = torch.from_numpy(np.repeat(_clips(frames=2).frames[:1], 40, axis=0))
-    changed = augment(batch, 32, Strength(**{**_as_dict(_STILL), name: 0.5}), np.random.default_rng(1))
+    changed = augment(batch, 32, Strength(**{**_as_dict(_STILL), "texture": 0.5}), np.random.default_rng(1))
     count = int(((changed - batch).abs().amax(dim=(1, 2, 3)) > 0.5).sum())
     assert 10 <= count <= 30
 

@@ -91,7 +91,7 @@ def test_a_blend_with_nothing_is_refused_before_a_folder_is_made(tmp_path: Path)
 
 
 def test_frozen_blocks_without_a_start_are_refused_before_a_folder_is_made(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="frozen, frozen_norm: there is nothing to keep"):
+    with pytest.raises(ConfigError, match="frozen: there is nothing to keep"):
         runs.create(tmp_path / "run", _SHIPPED, 1)
     assert not (tmp_path / "run").exists()
 

@@ -230,8 +230,8 @@ _MORE = {"replay": 0.15, "blank": 0.04, "kind_loss": 0.3, "sight_loss": 2.0, "va
         (_MORE, "replay 0.15, blank 0.04, kind_loss 0.3, sight_loss 2, augment local 0.5, no best epoch by validation is kept"),
         ({"ema": 0.9, "reestimate_clips": 8}, "ema 0.9"),
         ({"calibrate": True}, "calibrate 1"),
+        ({"augment": {"local": 0.5, "texture": 0.3}}, "augment local 0.5, augment texture 0.3"),
         ({"frozen": 2}, "frozen 2"),
-        ({"frozen_norm": True}, "frozen_norm 1"),
         (
             {"again": 0.3, "again_held": 0.4, "sight_loss": 2.0, "frame_loss": 4.0},
             "again 0.3, again_held 0.4, sight_loss 2, frame_loss 4",

@@ -102,18 +102,7 @@ def _batch(seen: torch.Tensor, *, again: bool = False) -> Batch:
         windows=torch.tensor([0.5, 0.5]),
         seen=seen,
         again=torch.tensor([False, again]),
-        weights=torch.ones(2),
     )
-
-
-def test_what_a_clip_counts_weighs_the_first_lesson_alone() -> None:
-    logits = torch.tensor([[[0.3, 9.0, 9.0], [0.0, 0.0, 1.0]], [[-0.9, 9.0, 9.0], [0.0, 2.0, 3.0]]])
-    batch, run = _batch(torch.full((2, 2), 0.5)), _fit(4.0)
-    whole, light = (
-        float(loop._loss(run, logits.flatten(1), replace(batch, weights=torch.tensor([1.0, weight])))) for weight in (1.0, 0.4)
-    )
-    # The second clip is unsatisfactory, with a logit of −0.9.
-    assert whole - light == pytest.approx(0.6 * math.log1p(math.exp(0.9)) / 2.0, rel=1e-5)
 
 
 @pytest.mark.parametrize("looked_twice", [True, False])

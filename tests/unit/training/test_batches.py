@@ -271,19 +271,6 @@ def test_a_second_look_may_hold_a_frame_that_shows_the_clips_label_clearly(tmp_p
     assert not (_made(_recipe(tmp_path, "again: 0.9\nagain_held: 0.9"), graded).kinds == NO_KIND).any()
 
 
-def test_of_held_pictures_the_unsatisfactory_ones_count_as_much_as_the_recipe_says(tmp_path: Path) -> None:
-    text = "replay: 0.6\nagain: 0.5\nagain_held: 0.9\nblank: 0.1\nheld_unsatisfactory: 0.4"
-    batch = _made(_recipe(tmp_path, text), _late())
-    held = np.array([len(np.unique(one)) == 1 for one in batch.seen.numpy()]) & (batch.kinds == NO_KIND).numpy()
-    bad = batch.targets.numpy() == 1
-    light = batch.weights.numpy() != 1
-    assert batch.weights[light].tolist() == pytest.approx([0.4] * int(light.sum()))
-    assert light.any()
-    assert (held & bad)[light].all()
-    assert (batch.weights.numpy()[~bad] == 1).all()
-    assert (_made(_recipe(tmp_path, text.replace("0.4", "1.0")), _late()).weights == 1).all()
-
-
 def test_a_second_look_at_a_replay_shows_the_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "HELD", 0.0)
     batch = _made(_recipe(tmp_path, "replay: 0.999\nagain: 0.9\nagain_held: 0.99"), _clips())
